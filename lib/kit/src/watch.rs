@@ -89,7 +89,7 @@ where
             match event {
                 Ok(event) => self.take(event),
                 Err(error) => {
-                    tracing::warn!(watch = self.name, error = %error, "watch interrupted, resuming")
+                    tracing::warn!(watch = self.name, error = %error, "watch interrupted, resuming");
                 }
             }
         }
