@@ -1,1 +1,4 @@
-//! placeholder
+//! The Kubernetes API of this project.
+
+pub mod duration;
+pub mod frrk8s;

@@ -1,0 +1,138 @@
+//! Durations as Go writes them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A duration in Go's notation, for example `90s`, `1m30s`, `1.5h` or `-2s`. The text is kept as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Duration {
+    text: String,
+    nanoseconds: i128,
+}
+
+/// A text that is not a duration in Go's notation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidDuration(String);
+
+impl fmt::Display for InvalidDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a duration such as \"90s\" or \"1m30s\"", self.0)
+    }
+}
+
+impl std::error::Error for InvalidDuration {}
+
+impl Duration {
+    /// Whole nanoseconds, negative for a duration with a minus sign.
+    pub fn nanoseconds(&self) -> i128 {
+        self.nanoseconds
+    }
+
+    /// The duration for the standard library, `None` when it is negative or too long.
+    pub fn as_std(&self) -> Option<std::time::Duration> {
+        u64::try_from(self.nanoseconds).ok().map(std::time::Duration::from_nanos)
+    }
+
+    /// The text as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Duration {
+    type Err = InvalidDuration;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let nanoseconds = parse(text).ok_or_else(|| InvalidDuration(text.to_owned()))?;
+        Ok(Self { text: text.to_owned(), nanoseconds })
+    }
+}
+
+fn parse(text: &str) -> Option<i128> {
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total = 0_i128;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(end);
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        total = total.checked_add(scaled(number, unit_in_nanoseconds(unit)?)?)?;
+        rest = tail;
+    }
+    i64::try_from(total).ok()?;
+    Some(sign * total)
+}
+
+fn unit_in_nanoseconds(unit: &str) -> Option<i128> {
+    Some(match unit {
+        "ns" => 1,
+        "us" | "µs" | "μs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    })
+}
+
+/// `number`, which may have a fraction, times `unit`.
+fn scaled(number: &str, unit: i128) -> Option<i128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        return None;
+    }
+    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let mut total = whole.checked_mul(unit)?;
+    let mut scale = unit;
+    for digit in fraction.chars() {
+        scale /= 10;
+        total += i128::from(digit.to_digit(10)?) * scale;
+    }
+    Some(total)
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Duration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
