@@ -3,6 +3,8 @@
 
 #![warn(missing_docs)]
 
+pub mod bgp;
+pub mod election;
 pub mod endpoints;
 pub mod ip_range;
 pub mod selector;
