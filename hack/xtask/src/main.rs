@@ -1,1 +1,103 @@
-fn main() {}
+//! `cargo xtask`: everything about this repository that is more than one cargo command.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::command;
+use xtask::kubernetes_binaries::Binaries;
+use xtask::lab::{Lab, status};
+use xtask::progress::Progress;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of this repository")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install missing Debian packages and build missing Kubernetes programs
+    Deps,
+    /// Build the programs, pack all images, and load them into the lab if it runs
+    Images,
+    /// The lab: a Kubernetes cluster in network namespaces, with routers and clients around it
+    #[command(subcommand)]
+    Lab(LabTask),
+}
+
+#[derive(Subcommand)]
+enum LabTask {
+    /// Bring the lab up, or repair the running one
+    Up {
+        /// How many nodes; a running lab never loses one
+        #[arg(long, default_value_t = 2)]
+        nodes: u8,
+    },
+    /// Take the lab down and leave nothing behind
+    Down,
+    /// Show processes, namespaces, nodes and pods
+    Status,
+    /// Run a command in the control plane's namespace, with KUBECONFIG set
+    Exec {
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Run kubectl against the lab
+    Kubectl {
+        /// Arguments of kubectl
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    let progress = Progress::new();
+    match task {
+        Task::Deps => {
+            progress.step("Debian packages", xtask::packages::ensure)?;
+            Binaries::ensure(&progress).map(|_| ())
+        }
+        Task::Images => {
+            let images = xtask::images::ensure_all(&progress)?;
+            let lab = Lab::open()?;
+            if lab.is_up() {
+                lab.load(&images, &progress)
+            } else {
+                Ok(())
+            }
+        }
+        Task::Lab(task) => run_lab(task, &progress),
+    }
+}
+
+fn run_lab(task: LabTask, progress: &Progress) -> Result<()> {
+    let lab = Lab::open()?;
+    match task {
+        LabTask::Up { nodes } => {
+            lab.up(nodes, progress)?;
+            progress.say("the lab is up");
+            status::print_hints(&lab);
+            Ok(())
+        }
+        LabTask::Down => lab.down(progress),
+        LabTask::Status => status::print(&lab),
+        LabTask::Exec { command } => {
+            let (program, args) = command.split_first().expect("clap requires one word");
+            command::visibly(lab.command(program).args(args))
+        }
+        LabTask::Kubectl { args } => command::visibly(lab.command("kubectl").args(args)),
+    }
+}

@@ -1,0 +1,52 @@
+# Thin front door: everything is done by `cargo xtask`, or by cargo itself.
+XTASK := cargo xtask
+CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/metallb-lab
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## a real cluster on this machine, one MetalLB object, a Service reached by ARP, NDP and BGP
+	$(XTASK) demo
+
+.PHONY: test
+test: ## everything CI runs: lint, generated files, unit, API server, FRR and end-to-end tests
+	$(XTASK) test
+
+.PHONY: lint
+lint: ## rustfmt, clippy, licenses and banned crates
+	$(XTASK) lint
+
+.PHONY: gen
+gen: ## write the generated files anew (crds/yaml, manifests, bundle)
+	$(XTASK) gen
+
+.PHONY: images
+images: ## build the programs, pack the images, load them into the lab if it runs
+	$(XTASK) images
+
+.PHONY: lab-up
+lab-up: ## bring the lab up, or repair it (NODES=2)
+	$(XTASK) lab up --nodes $(or $(NODES),2)
+
+.PHONY: lab-down
+lab-down: ## take the lab down and leave nothing behind
+	$(XTASK) lab down
+
+.PHONY: lab-status
+lab-status: ## processes, namespaces, nodes and pods of the lab
+	$(XTASK) lab status
+
+.PHONY: kubectl
+kubectl: ## kubectl against the lab, e.g. make kubectl ARGS="get pods -A"
+	@$(XTASK) lab kubectl $(ARGS)
+
+.PHONY: bench
+bench: ## measure in the running lab (tests/tests/bench_*.rs)
+	$(XTASK) bench
+
+.PHONY: clean-cache
+clean-cache: ## delete what the lab keeps outside of the repository
+	rm -rf "$(CACHE)"
