@@ -40,6 +40,10 @@ pub use metallb::{
 pub use service_bgp_status::{ServiceBGPStatus, ServiceBGPStatusSpec, ServiceBGPStatusStatus};
 pub use service_l2_status::{InterfaceInfo, ServiceL2Status, ServiceL2StatusSpec, ServiceL2StatusStatus};
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use kube::core::crd::merge_crds;
+
 use crate::frrk8s::is_default;
 
 /// The name of this API group.
@@ -67,3 +71,34 @@ pub const LABEL_SERVICE_NAMESPACE: &str = "metallb.io/service-namespace";
 pub const LABEL_COMPONENT_TYPE: &str = "metallb.io/component-type";
 /// Label of a ConfigurationState: node of the program that wrote it.
 pub const LABEL_NODE_NAME: &str = "metallb.io/node-name";
+
+/// The CustomResourceDefinitions of this group, in the order of their names.
+///
+/// BGPPeer has two versions, of which v1beta2 is stored. They convert without a webhook: all fields of v1beta1 have the
+/// same name and meaning in v1beta2, so the API server needs only change the version and leave out what v1beta1 does
+/// not know. [`crate::conversion::use_webhook`] changes that.
+///
+/// # Panics
+///
+/// Never: the two versions of BGPPeer agree in what can be merged, which is tested.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    let bgp_peer = merge_crds(vec![v1beta1::BGPPeer::crd(), BGPPeer::crd()], "v1beta2")
+        .expect("both versions have one group, scope and kind");
+    let mut crds = vec![
+        BFDProfile::crd(),
+        BGPAdvertisement::crd(),
+        bgp_peer,
+        Community::crd(),
+        ConfigurationState::crd(),
+        IPAddressPool::crd(),
+        L2Advertisement::crd(),
+        MetalLB::crd(),
+        ServiceBGPStatus::crd(),
+        ServiceL2Status::crd(),
+    ];
+    crds.iter_mut().for_each(crate::schema::finish);
+    crds
+}
+
+#[cfg(test)]
+mod tests;

@@ -255,15 +255,12 @@ pub struct ComponentStatus {
     pub name: String,
 
     /// Number of pods there shall be.
-    #[serde(default)]
     pub desired: i32,
 
     /// Number of pods of the newest revision.
-    #[serde(default)]
     pub updated: i32,
 
     /// Number of pods that are ready.
-    #[serde(default)]
     pub ready: i32,
 
     /// Image of the main container.

@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything about this repository that is more than one cargo command.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -20,8 +21,20 @@ struct Cli {
 enum Task {
     /// Install missing Debian packages and build missing Kubernetes programs
     Deps,
+    /// Write the files that are made from code: CRDs, manifests
+    Gen {
+        /// Write nothing, and fail if a file is stale
+        #[arg(long)]
+        check: bool,
+    },
     /// Build the programs, pack all images, and load them into the lab if it runs
     Images,
+    /// The main job on a real cluster, every claim checked
+    Demo {
+        /// Leave the cluster up at the end
+        #[arg(long, env = "KEEP", num_args = 0..=1, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false")]
+        keep: bool,
+    },
     /// The lab: a Kubernetes cluster in network namespaces, with routers and clients around it
     #[command(subcommand)]
     Lab(LabTask),
@@ -70,6 +83,7 @@ fn run(task: Task) -> Result<()> {
             progress.step("Debian packages", xtask::packages::ensure)?;
             Binaries::ensure(&progress).map(|_| ())
         }
+        Task::Gen { check } => xtask::generate::run(check),
         Task::Images => {
             let images = xtask::images::ensure_all(&progress)?;
             let lab = Lab::open()?;
@@ -79,6 +93,7 @@ fn run(task: Task) -> Result<()> {
                 Ok(())
             }
         }
+        Task::Demo { keep } => xtask::demo::run(keep, &progress),
         Task::Lab(task) => run_lab(task, &progress),
     }
 }
@@ -89,15 +104,23 @@ fn run_lab(task: LabTask, progress: &Progress) -> Result<()> {
         LabTask::Up { nodes } => {
             lab.up(nodes, progress)?;
             progress.say("the lab is up");
-            status::print_hints(&lab);
+            print(&status::hints(&lab));
             Ok(())
         }
         LabTask::Down => lab.down(progress),
-        LabTask::Status => status::print(&lab),
+        LabTask::Status => {
+            print(&status::describe(&lab)?);
+            Ok(())
+        }
         LabTask::Exec { command } => {
             let (program, args) = command.split_first().expect("clap requires one word");
             command::visibly(lab.command(program).args(args))
         }
         LabTask::Kubectl { args } => command::visibly(lab.command("kubectl").args(args)),
     }
+}
+
+/// Like `print!`, but a reader that has seen enough (`| head`) is no reason to panic.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
