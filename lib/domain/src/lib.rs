@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod bgp;
+pub mod config;
 pub mod election;
 pub mod endpoints;
 pub mod ip_range;

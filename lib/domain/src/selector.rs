@@ -101,6 +101,15 @@ impl Selector {
         Ok(Self { terms })
     }
 
+    /// A label key and the values one of which an object must have; `None` when no term asks for that. Lets an index
+    /// narrow down the candidates.
+    pub fn required_values(&self) -> Option<(&str, &BTreeSet<String>)> {
+        self.terms.iter().find_map(|term| match &term.test {
+            Test::In(values) => Some((term.key.as_str(), values)),
+            _ => None,
+        })
+    }
+
     /// True when an object with these labels is selected. `NotIn` and `DoesNotExist` also select objects without the
     /// key. O(terms × log labels).
     pub fn matches(&self, labels: &Labels) -> bool {
