@@ -7,18 +7,22 @@ use metallb_crds::frrk8s::BGPConfig;
 
 use super::key::{NodeName, ServiceKey};
 use super::node::{EXCLUDE_LABEL, HOSTNAME_LABEL, NodePlan, NodeView};
-use super::offer::{Offer, Scope, ServiceView, Withheld};
-use super::policy::{AdId, Policy, Pool};
+use super::offer::{Offer, ServiceView, Withheld};
+use super::policy::{AdId, Policy};
 use super::render::render;
-use super::route::{Route, RouteTable};
+use super::route::RouteTable;
 use super::session::{Problem, Sessions};
 use crate::endpoints::UsableEndpoints;
 
+mod changes;
 mod report;
+mod service;
 #[cfg(test)]
 mod tests;
 
+pub use changes::Changes;
 pub use report::Verdict;
+use service::{Service, cluster_routes, local_nodes, local_routes};
 
 /// Holds nodes, Services and configuration by index and answers which FRRConfiguration each node shall have.
 ///
@@ -40,26 +44,6 @@ pub struct Planner {
     services: HashMap<ServiceKey, Service>,
     /// Services whose `Local` policy lets the node announce, by node, whether or not the Node is known yet.
     local: HashMap<NodeName, BTreeSet<ServiceKey>>,
-}
-
-/// What a change of an input calls for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Nodes whose plan changed, or may have.
-    pub nodes: BTreeSet<NodeName>,
-    /// Services that may be announced otherwise, or not be announced for another reason.
-    pub services: BTreeSet<ServiceKey>,
-    /// Nodes on which every Service may be announced otherwise.
-    pub service_nodes: BTreeSet<NodeName>,
-}
-
-impl Changes {
-    /// Adds the other changes to these.
-    pub fn merge(&mut self, other: Changes) {
-        self.nodes.extend(other.nodes);
-        self.services.extend(other.services);
-        self.service_nodes.extend(other.service_nodes);
-    }
 }
 
 #[derive(Debug)]
@@ -88,26 +72,6 @@ struct RouteGroup {
 struct SessionGroup {
     members: usize,
     sessions: Sessions,
-}
-
-#[derive(Debug)]
-struct Service {
-    view: Option<ServiceView>,
-    endpoints: UsableEndpoints,
-    /// The pool the addresses came from, once the configuration has lost it.
-    kept: Option<Arc<Pool>>,
-    offer: Result<Offer, Withheld>,
-}
-
-impl Default for Service {
-    fn default() -> Self {
-        Self {
-            view: None,
-            endpoints: UsableEndpoints::default(),
-            kept: None,
-            offer: Err(Withheld::NoService),
-        }
-    }
 }
 
 impl Planner {
@@ -510,68 +474,6 @@ impl Planner {
     }
 }
 
-impl Changes {
-    fn of_node(name: &NodeName) -> Self {
-        Self {
-            nodes: BTreeSet::from([Arc::clone(name)]),
-            services: BTreeSet::new(),
-            service_nodes: BTreeSet::from([Arc::clone(name)]),
-        }
-    }
-}
-
-impl Service {
-    fn is_empty(&self) -> bool {
-        self.view.is_none() && self.endpoints == UsableEndpoints::default()
-    }
-
-    /// Makes the offer anew and returns the old one. A pool that the configuration lost stays in use for addresses
-    /// that were announced from it: taking the route away before the Service has another address would only cut it
-    /// off.
-    fn renew(&mut self, policy: &Policy) -> Result<Offer, Withheld> {
-        if let Ok(offer) = &self.offer {
-            let same = self
-                .view
-                .as_ref()
-                .is_some_and(|view| view.addresses.are(&offer.addresses));
-            let keep = same && policy.pool_of(&offer.addresses).is_none();
-            self.kept = keep.then(|| Arc::clone(&offer.pool));
-        }
-        let kept = self.kept.as_ref();
-        let offer = Offer::new(policy, kept, self.view.as_ref(), &self.endpoints);
-        std::mem::replace(&mut self.offer, offer)
-    }
-
-    fn cluster_routes(&self, policy: &Policy, ads: &[AdId]) -> Vec<Route> {
-        cluster_routes(policy, self.offer.as_ref().ok(), ads)
-    }
-
-    fn local_routes(&self, policy: &Policy, node: &NodeName, ads: &[AdId]) -> Vec<Route> {
-        local_routes(policy, self.offer.as_ref().ok(), node, ads)
-    }
-}
-
 fn hostname<'a>(name: &'a str, view: &'a NodeView) -> &'a str {
     view.labels.get(HOSTNAME_LABEL).map_or(name, String::as_str)
-}
-
-fn cluster_routes(policy: &Policy, offer: Option<&Offer>, ads: &[AdId]) -> Vec<Route> {
-    let offer = offer.filter(|offer| offer.scope == Scope::Cluster);
-    offer
-        .and_then(|offer| offer.routes(policy, ads).ok())
-        .unwrap_or_default()
-}
-
-fn local_routes(policy: &Policy, offer: Option<&Offer>, node: &NodeName, ads: &[AdId]) -> Vec<Route> {
-    let offer = offer.filter(|offer| matches!(&offer.scope, Scope::Local(nodes) if nodes.contains(node)));
-    offer
-        .and_then(|offer| offer.routes(policy, ads).ok())
-        .unwrap_or_default()
-}
-
-fn local_nodes(offer: Option<&Offer>) -> BTreeSet<&NodeName> {
-    match offer.map(|offer| &offer.scope) {
-        Some(Scope::Local(nodes)) => nodes.iter().collect(),
-        _ => BTreeSet::new(),
-    }
 }

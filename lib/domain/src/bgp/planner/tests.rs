@@ -8,7 +8,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::bgp::{Addresses, Advertisement, Endpoint, NODE_LABEL, Peer, PeerPassword, RemoteAsn};
+use crate::bgp::{Addresses, Advertisement, Endpoint, NODE_LABEL, Peer, PeerPassword, Pool, RemoteAsn};
 use crate::selector::Selector;
 
 mod attributes;
