@@ -1,7 +1,7 @@
 //! Container images, packed from what cargo built, without a container engine and without a registry.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -50,13 +50,6 @@ pub const PROGRAMS: [Program; 4] = [
     },
 ];
 
-const WEB: Program = Program {
-    package: "xtask",
-    binary: "lab-web",
-    reference: WEB_REFERENCE,
-    root: false,
-};
-
 /// Builds the project's programs and packs every image.
 ///
 /// # Errors
@@ -81,12 +74,8 @@ pub fn ensure_all(progress: &Progress) -> Result<Vec<PackedImage>> {
 /// # Errors
 /// Cargo or a packing step fails.
 pub fn ensure_for_lab(progress: &Progress) -> Result<Vec<PackedImage>> {
-    let dir = folder()?;
     let pause = progress.step("image pause", pause)?;
-    let web = progress.step("image web", || {
-        command::output(cargo_build().args(["-p", WEB.package, "--bin", WEB.binary]))?;
-        WEB.pack(&built(), &dir)
-    })?;
+    let web = progress.step("image web", web)?;
     let frr = progress.step("image frr (the first time: Debian packages)", || {
         frr::ensure(&workspace::cache()?)
     })?;
@@ -108,18 +97,46 @@ pub fn packed() -> Result<Vec<PackedImage>> {
 }
 
 fn pause() -> Result<PackedImage> {
+    let source = workspace::root().join("hack/images/pause.c");
+    pack_program(PAUSE_REFERENCE, "pause", |binary| {
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-static", "-Os", "-s", "-Wl,--build-id=none", "-o"])
+            .arg(binary);
+        command::output(gcc.arg(source)).map(drop)
+    })
+}
+
+/// Compiled without cargo, so that the lab comes up also while a crate of the workspace does not compile.
+fn web() -> Result<PackedImage> {
+    let source = workspace::root().join("hack/xtask/src/bin/lab-web.rs");
+    pack_program(WEB_REFERENCE, "web", |binary| {
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        // Relative to the repository, because of the toolchain file there.
+        rustc.current_dir(workspace::root());
+        rustc.args([
+            "--edition=2024",
+            "-O",
+            "-C",
+            "strip=symbols",
+            "-C",
+            "target-feature=+crt-static",
+            "-o",
+        ]);
+        command::output(rustc.arg(binary).arg(source)).map(drop)
+    })
+}
+
+/// Packs one static program that `build` writes to the path it is given.
+fn pack_program(reference: &str, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PackedImage> {
     let dir = folder()?;
-    let stage = dir.join(format!(".stage-pause.{}", std::process::id()));
+    let stage = dir.join(format!(".stage-{name}.{}", std::process::id()));
     fs::create_dir_all(&stage)?;
-    let mut gcc = Command::new("gcc");
-    gcc.args(["-static", "-Os", "-s", "-Wl,--build-id=none", "-o"])
-        .arg(stage.join("pause"));
-    let packed = command::output(gcc.arg(workspace::root().join("hack/images/pause.c"))).and_then(|_| {
+    let packed = build(&stage.join(name)).and_then(|()| {
         let start = Start {
-            entrypoint: vec!["/pause".into()],
-            user: "65535:65535".into(),
+            entrypoint: vec![format!("/{name}")],
+            user: "65532:65532".into(),
         };
-        archive::pack(&dir, PAUSE_REFERENCE, &stage, Owner::Root, &start)
+        archive::pack(&dir, reference, &stage, Owner::Root, &start)
     });
     fs::remove_dir_all(&stage)?;
     packed

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::images::PackedImage;
 use crate::kubernetes_binaries::Binaries;
@@ -134,9 +134,9 @@ impl Lab {
 
     fn start(&self, nodes: &[Node], images: &[PackedImage], progress: &Progress) -> Result<()> {
         let lab = &self.directory;
-        progress.step("start etcd, control plane and containerd", || {
+        progress.step("start etcd, API server and containerd", || {
             control_plane::write_configuration(lab)?;
-            for daemon in control_plane::daemons(lab, &self.binaries) {
+            for daemon in control_plane::servers(lab, &self.binaries) {
                 daemon.ensure(lab)?;
             }
             for node in nodes {
@@ -156,7 +156,10 @@ impl Lab {
         self.load(images, progress)?;
         self.load(&project_images()?, progress)?;
         progress.step("API server ready", || control_plane::wait_ready(lab))?;
-        progress.step("start kubelet and kube-proxy", || {
+        progress.step("start controllers, kubelet and kube-proxy", || {
+            for daemon in control_plane::controllers(lab, &self.binaries) {
+                daemon.ensure(lab)?;
+            }
             for programs in nodes.iter().map(|node| self.programs(node)) {
                 programs.kubelet.ensure(lab)?;
                 programs.kube_proxy.ensure(lab)?;
@@ -192,7 +195,22 @@ impl Lab {
                 })
             })?;
         }
-        Ok(())
+        progress.step("default service account", || {
+            command::wait_until("pods can be made", Duration::from_secs(60), || {
+                command::output(self.command("kubectl").args(["get", "serviceaccount", "default"]))
+                    .map(|_| ())
+            })
+        })?;
+        let dead = daemon::Record::all(&self.directory)
+            .into_iter()
+            .find(|record| !record.is_alive());
+        dead.map_or(Ok(()), |record| {
+            bail!(
+                "{0} ended; see {1}/logs/{0}.log",
+                record.name,
+                self.directory.root().display()
+            )
+        })
     }
 
     /// Small shell scripts, to use the lab without cargo.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::command;
 
 /// Package, a program or file only it brings, and what the lab needs it for.
-const PACKAGES: [(&str, &str, &str); 13] = [
+const PACKAGES: [(&str, &str, &str); 14] = [
     ("etcd-server", "/usr/bin/etcd", "stores the cluster's objects"),
     (
         "containerd",
@@ -48,6 +48,11 @@ const PACKAGES: [(&str, &str, &str); 13] = [
         "iputils-arping",
         "/usr/bin/arping",
         "ARP requests of the layer 2 tests",
+    ),
+    (
+        "ndisc6",
+        "/usr/bin/ndisc6",
+        "neighbor solicitations of the layer 2 tests",
     ),
     (
         "mmdebstrap",

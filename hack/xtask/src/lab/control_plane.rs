@@ -19,14 +19,14 @@ rules:
 - level: Metadata
 ";
 
-/// The four programs, in the order in which they are started.
-pub(super) fn daemons(lab: &Directory, binaries: &Binaries) -> Vec<Daemon> {
-    vec![
-        etcd(lab),
-        api_server(lab, binaries),
-        controller_manager(lab, binaries),
-        scheduler(lab, binaries),
-    ]
+/// etcd and the API server.
+pub(super) fn servers(lab: &Directory, binaries: &Binaries) -> [Daemon; 2] {
+    [etcd(lab), api_server(lab, binaries)]
+}
+
+/// Controller manager and scheduler. Started before the API server is ready they end, or wait for long.
+pub(super) fn controllers(lab: &Directory, binaries: &Binaries) -> [Daemon; 2] {
+    [controller_manager(lab, binaries), scheduler(lab, binaries)]
 }
 
 /// Writes the files the control plane reads.
