@@ -22,5 +22,4 @@ pub use key::{NodeName, Prefix, ServiceKey};
 pub use node::{EXCLUDE_LABEL, HOSTNAME_LABEL, NODE_LABEL, NodePlan, NodeView};
 pub use offer::{Addresses, ServiceView, Withheld};
 pub use planner::{Changes, Planner, Verdict};
-pub use policy::{Advertisement, Endpoint, Peer, PeerPassword, Policy, Pool, RemoteAsn};
-pub use session::Problem;
+pub use policy::{Policy, SecretHandling};

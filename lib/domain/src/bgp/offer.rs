@@ -7,11 +7,11 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Service;
 
 use super::key::{NodeName, Prefix};
-use super::policy::{AdId, Policy, Pool};
+use super::policy::{AdId, AnnouncedPool, Policy};
 use super::route::Route;
 use crate::endpoints::UsableEndpoints;
-use crate::ip_range::parse_address;
-use crate::selector::{Labels, all_or_any_matches};
+use crate::ip_range::{IpFamily, parse_address};
+use crate::selector::Labels;
 
 /// What the plan needs to know of a Service of type LoadBalancer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Withheld {
 /// The routes of a Service before it is known which node is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Offer {
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Arc<AnnouncedPool>,
     pub(super) addresses: Vec<IpAddr>,
     /// Every advertisement of the pool; with prefixes when its service selectors match.
     ads: Vec<(AdId, Option<Vec<Prefix>>)>,
@@ -155,7 +155,7 @@ impl Offer {
     /// addresses, r address ranges and a advertisements of the pool.
     pub(super) fn new(
         policy: &Policy,
-        kept: Option<&Arc<Pool>>,
+        kept: Option<&Arc<AnnouncedPool>>,
         view: Option<&ServiceView>,
         endpoints: &UsableEndpoints,
     ) -> Result<Self, Withheld> {
@@ -167,12 +167,13 @@ impl Offer {
         };
         let pool = policy.pool_of(addresses).or(kept).ok_or(Withheld::NotAllowed)?;
         let prefixes = |id: AdId| {
-            let ad = policy
-                .ad(id)
-                .filter(|ad| all_or_any_matches(&ad.services, &view.labels))?;
+            let ad = &policy.ad(id)?.spec;
+            if !ad.covers_service(&view.labels) {
+                return None;
+            }
             let each = addresses
                 .iter()
-                .map(|address| Prefix::around(*address, ad.length_for(*address)));
+                .map(|address| Prefix::around(*address, ad.length(IpFamily::of(*address))));
             Some(each.collect::<BTreeSet<_>>().into_iter().collect())
         };
         Ok(Self {

@@ -11,7 +11,8 @@ use super::offer::{Offer, ServiceView, Withheld};
 use super::policy::{AdId, Policy};
 use super::render::render;
 use super::route::RouteTable;
-use super::session::{Problem, Sessions};
+use super::session::Sessions;
+use crate::config::Problem;
 use crate::endpoints::UsableEndpoints;
 
 mod changes;
@@ -197,13 +198,17 @@ impl Planner {
         plan
     }
 
-    /// Peers that cannot run on some of their nodes. O(g) for g session groups.
-    pub fn problems(&self) -> BTreeSet<Problem> {
-        let groups = self.session_groups.values();
-        groups
-            .flat_map(|group| &group.sessions.problems)
-            .cloned()
-            .collect()
+    /// Advertisements that cannot be used, and peers that cannot run on some of their nodes, without repetition.
+    /// O(g) for g session groups.
+    pub fn problems(&self) -> Vec<Problem> {
+        let groups = self
+            .session_groups
+            .values()
+            .flat_map(|group| &group.sessions.problems);
+        let mut problems: Vec<_> = self.policy.problems().iter().chain(groups).cloned().collect();
+        problems.sort_by(|a, b| (a.kind, &a.name, &a.message).cmp(&(b.kind, &b.name, &b.message)));
+        problems.dedup();
+        problems
     }
 
     /// The names of all Nodes.

@@ -1,184 +1,106 @@
 //! The part of the configuration that the BGP plan is made from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metallb_crds::duration::Duration;
-use metallb_crds::frrk8s::{BFDProfile, DynamicASN, Password, SecretReference};
+use metallb_crds::frrk8s::BFDProfile;
 
-use crate::selector::{Labels, Selector, all_or_any_matches};
+use crate::config::{BfdProfile, BgpAdvertisement, Config, Effect, Peer, Pool, Problem};
+use crate::ip_range::IpFamily;
+use crate::selector::Labels;
 
-/// Index of an advertisement in [`Policy::advertisements`]. Advertisements are sorted by name, so a lower index is a
-/// lower name.
+/// Index of an advertisement in [`Policy`]. Advertisements are sorted by name, so a lower index is a lower name.
 pub(super) type AdId = u32;
 
-/// Everything that decides on sessions and routes, apart from nodes, Services and endpoints. Each part has been
-/// checked on its own.
+/// More communities than this in one advertisement are refused by every backend (RFC 4271 section 4.3: the short form
+/// of the attribute length is one byte, and a community takes four).
+const MAX_COMMUNITIES: usize = 63;
+
+/// How the password of a peer gets into the FRRConfiguration when it is in a Secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretHandling {
+    /// As a reference: the agent can read the Secret.
+    #[default]
+    Reference,
+    /// In clear text: the agent looks for Secrets in another namespace.
+    Resolve,
+}
+
+/// The part of a configuration that decides on sessions and routes, indexed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
-    pools: Vec<Arc<Pool>>,
+    pools: Vec<Arc<AnnouncedPool>>,
     /// First and last address of each pool's ranges and the pool's index, sorted; ranges do not overlap.
     ranges: Vec<(IpAddr, IpAddr, usize)>,
-    advertisements: Vec<Advertisement>,
-    ad_by_name: BTreeMap<Arc<str>, AdId>,
+    ads: Vec<Ad>,
     peers: Vec<Arc<Peer>>,
     bfd_profiles: Vec<BFDProfile>,
+    secrets: SecretHandling,
+    problems: Vec<Problem>,
 }
 
-/// A pool of addresses, and the advertisements attached to it.
+/// A pool and the advertisements attached to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// Name of the IPAddressPool.
-    pub name: String,
-    /// First and last address of each range; both of one family.
-    pub ranges: Vec<(IpAddr, IpAddr)>,
-    /// Names of the BGPAdvertisements that select this pool.
-    pub advertisements: BTreeSet<String>,
+pub(super) struct AnnouncedPool {
+    name: String,
+    has_v4: bool,
+    has_v6: bool,
+    advertisements: BTreeSet<String>,
 }
 
-/// A BGPAdvertisement.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Advertisement {
-    /// Name of the BGPAdvertisement.
-    pub name: Arc<str>,
-    /// Length of announced IPv4 prefixes, 1 to 32.
-    pub aggregation_v4: u8,
-    /// Length of announced IPv6 prefixes, 1 to 128.
-    pub aggregation_v6: u8,
-    /// LOCAL_PREF (RFC 4271 section 5.1.5); 0 means not set.
-    pub local_pref: u32,
-    /// Communities in the notation of FRRConfiguration, `64500:7` or `large:64500:7:9`.
-    pub communities: BTreeSet<Arc<str>>,
-    /// Names of the BGPPeers that hear of the routes; empty means all.
-    pub peers: BTreeSet<String>,
-    /// Nodes that announce; empty means all.
-    pub nodes: Vec<Selector>,
-    /// Services that are announced; empty means all.
-    pub services: Vec<Selector>,
-}
-
-/// A BGPPeer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Peer {
-    /// Name of the BGPPeer.
-    pub name: Arc<str>,
-    /// Nodes that open the session; empty means all.
-    pub nodes: Vec<Selector>,
-    /// Our AS number.
-    pub my_asn: u32,
-    /// What is known of the peer's AS number.
-    pub remote: RemoteAsn,
-    /// Where the peer is.
-    pub endpoint: Endpoint,
-    /// TCP port of the peer.
-    pub port: u16,
-    /// The VRF of the session; empty for the default one.
-    pub vrf: String,
-    /// Our BGP identifier.
-    pub router_id: Option<IpAddr>,
-    /// Our address of the session.
-    pub source_address: Option<IpAddr>,
-    /// AS number shown to the peer in place of `my_asn`.
-    pub local_asn: Option<u32>,
-    /// Hold time and keepalive time.
-    pub timers: Option<(Duration, Duration)>,
-    /// Connect retry time.
-    pub connect_time: Option<Duration>,
-    /// Name of a BFDProfile.
-    pub bfd_profile: Option<String>,
-    /// The TCP password.
-    pub password: Option<PeerPassword>,
-    /// `ebgpMultiHop`.
-    pub ebgp_multi_hop: bool,
-    /// `enableGracefulRestart`.
-    pub graceful_restart: bool,
-    /// `dualStackAddressFamily`.
-    pub dual_stack: bool,
-    /// `disableMP`, which has no effect any more.
-    pub disable_mp: bool,
-}
-
-/// What a session requires of the peer's AS number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RemoteAsn {
-    /// This number.
-    Asn(u32),
-    /// Equal to, or different from, our own.
-    Dynamic(DynamicASN),
-}
-
-/// Where a peer is found.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Endpoint {
-    /// At this address.
-    Address(IpAddr),
-    /// Behind this interface, by its link-local address.
-    Interface(String),
-}
-
-/// Where the password of a session comes from.
+/// An advertisement, with its communities in the notation of FRRConfiguration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerPassword {
-    /// The text itself, written into the FRRConfiguration.
-    Plain(Password),
-    /// A Secret that the agent reads.
-    Secret(SecretReference),
+pub(super) struct Ad {
+    pub(super) spec: Arc<BgpAdvertisement>,
+    pub(super) communities: BTreeSet<Arc<str>>,
 }
 
 impl Policy {
-    /// `advertisements` with equal names keep the first. Of two `peers` that cannot run on one node the earlier one
-    /// in the list runs. O(n log n).
-    pub fn new(
-        pools: Vec<Pool>,
-        mut advertisements: Vec<Advertisement>,
-        peers: Vec<Peer>,
-        mut bfd_profiles: Vec<BFDProfile>,
-    ) -> Self {
-        advertisements.sort_by(|a, b| a.name.cmp(&b.name));
-        advertisements.dedup_by(|a, b| a.name == b.name);
-        bfd_profiles.sort_by(|a, b| a.name.cmp(&b.name));
-        let ad_by_name = (0_u32..)
-            .zip(&advertisements)
-            .map(|(id, ad)| (Arc::clone(&ad.name), id))
-            .collect();
-        let mut ranges: Vec<_> = pools
-            .iter()
-            .enumerate()
-            .flat_map(|(index, pool)| {
+    /// Indexes a configuration. An advertisement with more communities than a route can carry is left out and named
+    /// in the problems. O(n log n), and pools × advertisements for the attachments.
+    pub fn new(config: &Config, secrets: SecretHandling) -> Self {
+        let ads = config.bgp_advertisements.values().map(Ad::new);
+        let (ads, crowded): (Vec<_>, Vec<_>) = ads.partition(|ad| ad.communities.len() <= MAX_COMMUNITIES);
+        let mut ranges = Vec::new();
+        for (index, pool) in config.pools.values().enumerate() {
+            ranges.extend(
                 pool.ranges
                     .iter()
-                    .map(move |(first, last)| (*first, *last, index))
-            })
-            .collect();
+                    .map(|range| (range.first(), range.last(), index)),
+            );
+        }
         ranges.sort_unstable();
+        let pools = config.pools.values().map(|pool| AnnouncedPool::new(pool, config));
         Self {
-            pools: pools.into_iter().map(Arc::new).collect(),
+            pools: pools.map(Arc::new).collect(),
             ranges,
-            advertisements,
-            ad_by_name,
-            peers: peers.into_iter().map(Arc::new).collect(),
-            bfd_profiles,
+            ads,
+            peers: config.peers.values().cloned().collect(),
+            bfd_profiles: config
+                .bfd_profiles
+                .values()
+                .map(|profile| bfd_profile(profile))
+                .collect(),
+            secrets,
+            problems: crowded.iter().map(too_many_communities).collect(),
         }
     }
 
     /// Whether both make the same routes of every Service.
     pub(super) fn same_routes(&self, other: &Policy) -> bool {
-        self.pools == other.pools && self.advertisements == other.advertisements
+        self.pools == other.pools && self.ranges == other.ranges && self.ads == other.ads
     }
 
     /// The one pool that contains all `addresses`; `None` when there is none or when `addresses` is empty.
     /// O(a log r) for a addresses and r ranges.
-    pub(super) fn pool_of(&self, addresses: &[IpAddr]) -> Option<&Arc<Pool>> {
+    pub(super) fn pool_of(&self, addresses: &[IpAddr]) -> Option<&Arc<AnnouncedPool>> {
         let (first, rest) = addresses.split_first()?;
         let index = self.pool_index(*first)?;
-        if rest
+        let together = rest
             .iter()
-            .any(|address| self.pool_index(*address) != Some(index))
-        {
-            return None;
-        }
-        self.pools.get(index)
+            .all(|address| self.pool_index(*address) == Some(index));
+        self.pools.get(index).filter(|_| together)
     }
 
     fn pool_index(&self, address: IpAddr) -> Option<usize> {
@@ -187,35 +109,33 @@ impl Policy {
         (address <= *last).then_some(*index)
     }
 
-    /// The advertisements of `pool`, ascending.
-    pub(super) fn ads_of(&self, pool: &Pool) -> Vec<AdId> {
-        let ids = pool
-            .advertisements
-            .iter()
-            .filter_map(|name| self.ad_by_name.get(name.as_str()));
-        let mut ids: Vec<_> = ids.copied().collect();
-        ids.sort_unstable();
-        ids
+    /// The advertisements of `pool`, ascending. O(a log n) for a of n advertisements.
+    pub(super) fn ads_of(&self, pool: &AnnouncedPool) -> Vec<AdId> {
+        let ids = pool.advertisements.iter().filter_map(|name| {
+            let index = self.ads.binary_search_by(|ad| ad.spec.name.cmp(name)).ok()?;
+            AdId::try_from(index).ok()
+        });
+        ids.collect()
     }
 
-    pub(super) fn ad(&self, id: AdId) -> Option<&Advertisement> {
-        self.advertisements.get(usize::try_from(id).ok()?)
+    pub(super) fn ad(&self, id: AdId) -> Option<&Ad> {
+        self.ads.get(usize::try_from(id).ok()?)
     }
 
     /// The advertisements whose node selectors match, ascending. O(number of advertisements).
     pub(super) fn ads_on(&self, labels: &Labels) -> Vec<AdId> {
-        (0_u32..)
-            .zip(&self.advertisements)
-            .filter(|(_, ad)| all_or_any_matches(&ad.nodes, labels))
-            .map(|(id, _)| id)
-            .collect()
+        let ads = (0..).zip(&self.ads).filter(|(_, ad)| ad.spec.covers_node(labels));
+        ads.map(|(id, _)| id).collect()
     }
 
-    /// Indices of the peers whose node selectors match, in the order of precedence. O(number of peers).
+    /// Indices of the peers whose node selectors match, ascending. O(number of peers).
     pub(super) fn peers_on(&self, labels: &Labels) -> Vec<usize> {
-        let matching = self.peers.iter().enumerate();
-        let matching = matching.filter(|(_, peer)| all_or_any_matches(&peer.nodes, labels));
-        matching.map(|(index, _)| index).collect()
+        let peers = self
+            .peers
+            .iter()
+            .enumerate()
+            .filter(|(_, peer)| peer.covers_node(labels));
+        peers.map(|(index, _)| index).collect()
     }
 
     pub(super) fn peer(&self, index: usize) -> Option<&Arc<Peer>> {
@@ -225,38 +145,80 @@ impl Policy {
     pub(super) fn bfd_profiles(&self) -> &[BFDProfile] {
         &self.bfd_profiles
     }
+
+    pub(super) fn secrets(&self) -> SecretHandling {
+        self.secrets
+    }
+
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
 }
 
-impl Pool {
-    fn has(&self, ipv4: bool) -> bool {
-        self.ranges.iter().any(|(first, _)| first.is_ipv4() == ipv4)
+impl AnnouncedPool {
+    fn new(pool: &Pool, config: &Config) -> Self {
+        Self {
+            name: pool.name.clone(),
+            has_v4: pool.has_family(IpFamily::V4),
+            has_v6: pool.has_family(IpFamily::V6),
+            advertisements: config
+                .bgp_advertisements_of(&pool.name)
+                .map(|ad| ad.name.clone())
+                .collect(),
+        }
     }
 
     /// Whether two advertisements of this pool give one route two values of LOCAL_PREF: the values differ, the
     /// prefixes can be equal and a peer can hear of both. An unset value differs from a set one.
-    pub(super) fn conflict(&self, one: &Advertisement, other: &Advertisement) -> bool {
-        let same_prefix = (self.has(true) && one.aggregation_v4 == other.aggregation_v4)
-            || (self.has(false) && one.aggregation_v6 == other.aggregation_v6);
-        one.local_pref != other.local_pref && same_prefix && one.shares_peer_with(other)
+    pub(super) fn conflict(&self, one: &Ad, other: &Ad) -> bool {
+        let (a, b) = (&one.spec, &other.spec);
+        let same_prefix = (self.has_v4 && a.aggregation_length == b.aggregation_length)
+            || (self.has_v6 && a.aggregation_length_v6 == b.aggregation_length_v6);
+        a.local_pref != b.local_pref && same_prefix && one.shares_peer_with(other)
     }
 }
 
-impl Advertisement {
-    /// Whether `peer` hears of the routes.
-    pub(super) fn reaches(&self, peer: &str) -> bool {
-        self.peers.is_empty() || self.peers.contains(peer)
-    }
-
-    pub(super) fn shares_peer_with(&self, other: &Advertisement) -> bool {
-        self.peers.is_empty() || other.peers.is_empty() || !self.peers.is_disjoint(&other.peers)
-    }
-
-    /// The length of the prefix announced for `address`.
-    pub(super) fn length_for(&self, address: IpAddr) -> u8 {
-        if address.is_ipv4() {
-            self.aggregation_v4
-        } else {
-            self.aggregation_v6
+impl Ad {
+    fn new(spec: &Arc<BgpAdvertisement>) -> Self {
+        Self {
+            spec: Arc::clone(spec),
+            communities: spec
+                .communities
+                .iter()
+                .map(|community| community.api_text().into())
+                .collect(),
         }
+    }
+
+    pub(super) fn shares_peer_with(&self, other: &Ad) -> bool {
+        let (one, other) = (&self.spec.peers, &other.spec.peers);
+        one.is_empty() || other.is_empty() || !one.is_disjoint(other)
+    }
+}
+
+fn too_many_communities(ad: &Ad) -> Problem {
+    Problem {
+        kind: "BGPAdvertisement",
+        name: ad.spec.name.clone(),
+        message: format!(
+            "bgp advertisement {} has {} communities, a route can have {MAX_COMMUNITIES}: remove some from \
+             spec.communities; until then nothing is announced because of this object",
+            ad.spec.name,
+            ad.communities.len()
+        ),
+        effect: Effect::LeftOut,
+    }
+}
+
+fn bfd_profile(profile: &BfdProfile) -> BFDProfile {
+    BFDProfile {
+        name: profile.name.clone(),
+        receive_interval: profile.receive_interval,
+        transmit_interval: profile.transmit_interval,
+        detect_multiplier: profile.detect_multiplier,
+        echo_interval: profile.echo_interval,
+        echo_mode: Some(profile.echo_mode),
+        passive_mode: Some(profile.passive_mode),
+        minimum_ttl: profile.minimum_ttl,
     }
 }

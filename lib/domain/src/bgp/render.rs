@@ -35,11 +35,11 @@ pub(super) fn attributes<'a>(policy: &'a Policy, ads: &[AdId], peer: &str) -> Op
     let reaching = || {
         ads.iter()
             .filter_map(|id| policy.ad(*id))
-            .filter(|ad| ad.reaches(peer))
+            .filter(|ad| ad.spec.reaches(peer))
     };
     reaching().next()?;
     Some(Attributes {
-        local_pref: reaching().map(|ad| ad.local_pref).find(|value| *value != 0),
+        local_pref: reaching().map(|ad| ad.spec.local_pref).find(|value| *value != 0),
         communities: reaching().flat_map(|ad| &ad.communities).collect(),
     })
 }

@@ -4,21 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metallb_crds::frrk8s::{DynamicASN, Neighbor};
+use metallb_crds::frrk8s::{DynamicASN, Neighbor, SecretReference};
 
 use super::key::Prefix;
-use super::policy::{Endpoint, Peer, PeerPassword, Policy, RemoteAsn};
-
-/// Something about one object that keeps a part of the plan from being made. The rest is unaffected.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// Kind of the object, for example `BGPPeer`.
-    pub kind: &'static str,
-    /// Name of the object.
-    pub name: String,
-    /// What is wrong and what is done about it.
-    pub message: String,
-}
+use super::policy::{Policy, SecretHandling};
+use crate::config::{Effect, Peer, PeerAddress, PeerPassword, Problem, RemoteAsn};
 
 /// Routers and neighbors, without what is advertised, in the order in which FRRConfiguration lists them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,7 +47,7 @@ impl Session {
 }
 
 impl Sessions {
-    /// The sessions of `peers`, which are indices in the order of precedence: of two peers that contradict each other
+    /// The sessions of `peers`, which are indices: of two peers that contradict each other
     /// the later one does not run and is named in the problems. O(p log p).
     pub(super) fn new(policy: &Policy, peers: &[usize]) -> Self {
         let mut accepted = Accepted::default();
@@ -67,8 +57,9 @@ impl Sessions {
             if let Some(message) = unknown_profile(policy, peer).or_else(|| accepted.contradiction(peer)) {
                 problems.push(Problem {
                     kind: "BGPPeer",
-                    name: peer.name.to_string(),
+                    name: peer.name.clone(),
                     message,
+                    effect: Effect::Partly,
                 });
                 continue;
             }
@@ -78,10 +69,10 @@ impl Sessions {
                 .or_insert_with(|| SessionRouter {
                     asn: peer.my_asn,
                     id: peer.router_id.map(|id| id.to_string()),
-                    vrf: peer.vrf.clone(),
+                    vrf: vrf(peer).to_owned(),
                     sessions: Vec::new(),
                 });
-            router.sessions.push(session(peer));
+            router.sessions.push(session(peer, policy.secrets()));
         }
         let mut routers: Vec<_> = routers.into_values().collect();
         for router in &mut routers {
@@ -102,7 +93,7 @@ impl Sessions {
 struct Accepted<'a> {
     router_id: Option<(Option<IpAddr>, &'a str)>,
     asns: BTreeMap<&'a str, (u32, &'a str)>,
-    endpoints: BTreeSet<(&'a str, &'a Endpoint)>,
+    endpoints: BTreeSet<(&'a str, &'a PeerAddress)>,
 }
 
 impl<'a> Accepted<'a> {
@@ -115,7 +106,7 @@ impl<'a> Accepted<'a> {
                  opened there"
             ));
         }
-        if let Some((asn, other)) = self.asns.get(peer.vrf.as_str())
+        if let Some((asn, other)) = self.asns.get(vrf(peer))
             && *asn != peer.my_asn
         {
             return Some(format!(
@@ -124,7 +115,7 @@ impl<'a> Accepted<'a> {
                 peer.my_asn
             ));
         }
-        if self.endpoints.contains(&(peer.vrf.as_str(), &peer.endpoint)) {
+        if self.endpoints.contains(&(vrf(peer), &peer.address)) {
             return Some(
                 "another BGPPeer with the same address or interface runs on the same nodes in the same VRF; the \
                  session is opened as that one says"
@@ -136,8 +127,8 @@ impl<'a> Accepted<'a> {
 
     fn insert(&mut self, peer: &'a Peer) {
         self.router_id.get_or_insert((peer.router_id, &peer.name));
-        self.asns.entry(&peer.vrf).or_insert((peer.my_asn, &peer.name));
-        self.endpoints.insert((&peer.vrf, &peer.endpoint));
+        self.asns.entry(vrf(peer)).or_insert((peer.my_asn, &peer.name));
+        self.endpoints.insert((vrf(peer), &peer.address));
     }
 }
 
@@ -157,7 +148,7 @@ fn router_order(peer: &Peer) -> String {
     let id = peer
         .router_id
         .map_or_else(|| "<nil>".to_owned(), |id| id.to_string());
-    format!("{}@{id}@{}", peer.my_asn, peer.vrf)
+    format!("{}@{id}@{}", peer.my_asn, vrf(peer))
 }
 
 /// Neighbors of a router are listed in the order of this text. The VRF is that of the router, so it does not matter.
@@ -172,50 +163,66 @@ fn session_order(neighbor: &Neighbor, my_asn: u32) -> String {
     format!("{remote}@{}-{my_asn}@{source}", place.unwrap_or_default())
 }
 
-fn session(peer: &Peer) -> Session {
-    let both = peer.dual_stack || matches!(peer.endpoint, Endpoint::Interface(_));
-    let v4 = matches!(peer.endpoint, Endpoint::Address(address) if address.is_ipv4());
+fn session(peer: &Peer, secrets: SecretHandling) -> Session {
+    let both = peer.dual_stack || matches!(peer.address, PeerAddress::Interface(_));
+    let v4 = matches!(peer.address, PeerAddress::Address(address) if address.is_ipv4());
     Session {
-        peer: Arc::clone(&peer.name),
+        peer: peer.name.as_str().into(),
         carries_v4: both || v4,
         carries_v6: both || !v4,
-        neighbor: neighbor(peer),
+        neighbor: neighbor(peer, secrets),
     }
 }
 
-fn neighbor(peer: &Peer) -> Neighbor {
+fn neighbor(peer: &Peer, secrets: SecretHandling) -> Neighbor {
     let (asn, dynamic_asn) = match peer.remote {
         RemoteAsn::Asn(asn) => (Some(asn), None),
         RemoteAsn::Dynamic(relation) => (None, Some(relation)),
     };
-    let (address, interface) = match &peer.endpoint {
-        Endpoint::Address(address) => (Some(address.to_string()), None),
-        Endpoint::Interface(interface) => (None, Some(interface.clone())),
+    let (address, interface) = match &peer.address {
+        PeerAddress::Address(address) => (Some(address.to_string()), None),
+        PeerAddress::Interface(interface) => (None, Some(interface.clone())),
     };
     let internal = asn == Some(peer.my_asn) || dynamic_asn == Some(DynamicASN::Internal);
     let mut neighbor = Neighbor {
         address,
         asn,
         bfd_profile: peer.bfd_profile.clone(),
-        connect_time: peer.connect_time.clone(),
+        connect_time: peer.connect_time.map(Into::into),
         disable_mp: peer.disable_mp,
         dual_stack_address_family: peer.dual_stack,
         dynamic_asn,
         ebgp_multi_hop: peer.ebgp_multi_hop,
         enable_graceful_restart: peer.graceful_restart,
-        hold_time: peer.timers.as_ref().map(|(hold, _)| hold.clone()),
+        hold_time: peer.timers.as_ref().map(|(hold, _)| (*hold).into()),
         interface,
-        keepalive_time: peer.timers.as_ref().map(|(_, keepalive)| keepalive.clone()),
+        keepalive_time: peer.timers.as_ref().map(|(_, keepalive)| (*keepalive).into()),
         // FRR refuses another local AS number towards a peer in our own AS, and one that is the router's own.
         local_asn: peer.local_asn.filter(|asn| !internal && *asn != peer.my_asn),
         port: Some(peer.port),
         source_address: peer.source_address.map(|address| address.to_string()),
         ..Neighbor::default()
     };
-    match &peer.password {
-        Some(PeerPassword::Plain(password)) => neighbor.password = Some(password.clone()),
-        Some(PeerPassword::Secret(reference)) => neighbor.password_secret = reference.clone(),
-        None => {}
+    match (&peer.password, secrets) {
+        (Some(PeerPassword::Plain(password)), _)
+        | (
+            Some(PeerPassword::Secret {
+                value: Some(password),
+                ..
+            }),
+            SecretHandling::Resolve,
+        ) => {
+            neighbor.password = Some(password.clone());
+        }
+        (Some(PeerPassword::Secret { name, namespace, .. }), _) => {
+            let (name, namespace) = (name.clone(), namespace.clone());
+            neighbor.password_secret = SecretReference { name, namespace };
+        }
+        (None, _) => {}
     }
     neighbor
+}
+
+fn vrf(peer: &Peer) -> &str {
+    peer.vrf.as_deref().unwrap_or_default()
 }

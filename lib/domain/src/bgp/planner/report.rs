@@ -84,7 +84,7 @@ impl Planner {
         let hears = |peer: &str, ads: &[AdId]| {
             ads.iter()
                 .filter_map(|id| self.policy.ad(*id))
-                .any(|ad| ad.reaches(peer))
+                .any(|ad| ad.spec.reaches(peer))
         };
         let sessions = group.sessions.iter().filter(|session| {
             let mut routes = routes.iter();
@@ -132,11 +132,11 @@ impl Planner {
         let ads: Vec<_> = ads
             .iter()
             .filter_map(|id| self.policy.ad(*id))
-            .filter(|ad| ad.local_pref != 0)
+            .filter(|ad| ad.spec.local_pref != 0)
             .collect();
         ads.iter().enumerate().any(|(at, one)| {
             let mut later = ads.iter().skip(at + 1);
-            later.any(|other| one.local_pref != other.local_pref && one.shares_peer_with(other))
+            later.any(|other| one.spec.local_pref != other.spec.local_pref && one.shares_peer_with(other))
         })
     }
 }

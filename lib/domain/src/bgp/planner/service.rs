@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bgp::key::NodeName;
 use crate::bgp::offer::{Offer, Scope, ServiceView, Withheld};
-use crate::bgp::policy::{AdId, Policy, Pool};
+use crate::bgp::policy::{AdId, AnnouncedPool, Policy};
 use crate::bgp::route::Route;
 use crate::endpoints::UsableEndpoints;
 
@@ -14,7 +14,7 @@ pub(super) struct Service {
     pub(super) view: Option<ServiceView>,
     pub(super) endpoints: UsableEndpoints,
     /// The pool the addresses came from, once the configuration has lost it.
-    pub(super) kept: Option<Arc<Pool>>,
+    pub(super) kept: Option<Arc<AnnouncedPool>>,
     pub(super) offer: Result<Offer, Withheld>,
 }
 

@@ -3,12 +3,17 @@
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use metallb_crds::frrk8s::{BFDProfile, DynamicASN, Neighbor, Password, SecretReference};
+use metallb_crds::frrk8s::{DynamicASN, Neighbor, Password};
 use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::bgp::{Addresses, Advertisement, Endpoint, NODE_LABEL, Peer, PeerPassword, Pool, RemoteAsn};
+use crate::bgp::{Addresses, NODE_LABEL, SecretHandling};
+use crate::config::{
+    BfdProfile, BgpAdvertisement, Community, Config, Peer, PeerAddress, PeerPassword, Pool, PoolSelection,
+    RemoteAsn,
+};
+use crate::ip_range::IpRange;
 use crate::selector::Selector;
 
 mod attributes;
@@ -23,9 +28,10 @@ mod sessions;
 struct World {
     planner: Planner,
     pools: Vec<Pool>,
-    ads: Vec<Advertisement>,
+    ads: Vec<BgpAdvertisement>,
     peers: Vec<Peer>,
-    profiles: Vec<BFDProfile>,
+    profiles: Vec<BfdProfile>,
+    secrets: SecretHandling,
 }
 
 fn selector(labels: &[(&str, &str)]) -> Selector {
@@ -43,49 +49,89 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn pool(name: &str, first: &str, last: &str, ads: &[&str]) -> Pool {
+fn pool(name: &str, ranges: &[&str]) -> Pool {
     Pool {
         name: name.to_owned(),
-        ranges: vec![(address(first), address(last))],
-        advertisements: ads.iter().map(|ad| (*ad).to_owned()).collect(),
+        labels: BTreeMap::new(),
+        ranges: ranges
+            .iter()
+            .map(|range| IpRange::parse(range).unwrap())
+            .collect(),
+        auto_assign: true,
+        avoid_buggy_ips: false,
+        allocation: None,
     }
 }
 
-fn ad(name: &str) -> Advertisement {
-    Advertisement {
-        name: name.into(),
-        aggregation_v4: 32,
-        aggregation_v6: 128,
+/// An advertisement without fields, for the pools of the small cluster.
+fn ad(name: &str) -> BgpAdvertisement {
+    BgpAdvertisement {
+        name: name.to_owned(),
+        selection: PoolSelection::All,
+        pools: ["web", "web6"].map(str::to_owned).into(),
+        aggregation_length: 32,
+        aggregation_length_v6: 128,
         local_pref: 0,
         communities: BTreeSet::new(),
         peers: BTreeSet::new(),
-        nodes: Vec::new(),
-        services: Vec::new(),
+        node_selectors: Vec::new(),
+        service_selectors: Vec::new(),
     }
 }
 
-fn peer(name: &str, asn: u32, endpoint: &str) -> Peer {
+fn peer(name: &str, asn: u32, place: &str) -> Peer {
     Peer {
-        name: name.into(),
-        nodes: Vec::new(),
+        name: name.to_owned(),
         my_asn: 64610,
         remote: RemoteAsn::Asn(asn),
-        endpoint: endpoint
-            .parse()
-            .map_or_else(|_| Endpoint::Interface(endpoint.to_owned()), Endpoint::Address),
-        port: 179,
-        vrf: String::new(),
-        router_id: None,
-        source_address: None,
         local_asn: None,
+        address: place
+            .parse()
+            .map_or_else(|_| PeerAddress::Interface(place.to_owned()), PeerAddress::Address),
+        port: 179,
+        source_address: None,
+        router_id: None,
         timers: None,
         connect_time: None,
-        bfd_profile: None,
+        node_selectors: Vec::new(),
         password: None,
-        ebgp_multi_hop: false,
+        bfd_profile: None,
         graceful_restart: false,
-        dual_stack: false,
+        ebgp_multi_hop: false,
+        vrf: None,
         disable_mp: false,
+        dual_stack: false,
+    }
+}
+
+fn profile(name: &str) -> BfdProfile {
+    BfdProfile {
+        name: name.to_owned(),
+        receive_interval: None,
+        transmit_interval: None,
+        detect_multiplier: None,
+        echo_interval: None,
+        echo_mode: false,
+        passive_mode: false,
+        minimum_ttl: None,
+    }
+}
+
+fn communities(texts: &[&str]) -> BTreeSet<Community> {
+    texts.iter().map(|text| Community::parse(text).unwrap()).collect()
+}
+
+fn config(pools: &[Pool], ads: &[BgpAdvertisement], peers: &[Peer], profiles: &[BfdProfile]) -> Config {
+    fn by_name<T: Clone>(objects: &[T], name: impl Fn(&T) -> &str) -> BTreeMap<String, Arc<T>> {
+        let named = |object: &T| (name(object).to_owned(), Arc::new(object.clone()));
+        objects.iter().map(named).collect()
+    }
+    Config {
+        pools: by_name(pools, |pool| &pool.name),
+        bgp_advertisements: by_name(ads, |ad| &ad.name),
+        peers: by_name(peers, |peer| &peer.name),
+        bfd_profiles: by_name(profiles, |profile| &profile.name),
+        ..Config::default()
     }
 }
 
@@ -138,12 +184,13 @@ impl World {
         let mut world = Self {
             planner,
             pools: vec![
-                pool("web", "203.0.113.0", "203.0.113.63", &["base"]),
-                pool("web6", "2001:db8:77::", "2001:db8:77::ffff", &["base"]),
+                pool("web", &["203.0.113.0/26"]),
+                pool("web6", &["2001:db8:77::/112"]),
             ],
             ads: vec![ad("base")],
             peers: vec![peer("tor1", 64710, "10.61.1.1"), peer("tor2", 64610, "10.61.2.1")],
             profiles: Vec::new(),
+            secrets: SecretHandling::Reference,
         };
         world.configure();
         for (name, rack) in [("edge-a", "r1"), ("edge-b", "r2"), ("edge-c", "r2")] {
@@ -154,12 +201,8 @@ impl World {
     }
 
     fn policy(&self) -> Policy {
-        Policy::new(
-            self.pools.clone(),
-            self.ads.clone(),
-            self.peers.clone(),
-            self.profiles.clone(),
-        )
+        let config = config(&self.pools, &self.ads, &self.peers, &self.profiles);
+        Policy::new(&config, self.secrets)
     }
 
     fn configure(&mut self) -> Changes {

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn an_aggregate_stays_until_its_last_service_leaves() {
     let mut world = World::new();
-    world.ads[0].aggregation_v4 = 28;
+    world.ads[0].aggregation_length = 28;
     world.configure();
     world.serve("shop/api", &["203.0.113.12"], &[]);
     assert_eq!(world.announced("edge-a", "10.61.1.1"), ["203.0.113.0/28"]);
@@ -19,7 +19,7 @@ fn an_aggregate_stays_until_its_last_service_leaves() {
 #[test]
 fn ipv6_addresses_are_aggregated_too() {
     let mut world = World::new();
-    world.ads[0].aggregation_v6 = 120;
+    world.ads[0].aggregation_length_v6 = 120;
     world.peers.push(peer("tor6", 64710, "fd61:1::1"));
     world.configure();
     world.serve("shop/six", &["2001:db8:77::1f5"], &[]);
@@ -30,17 +30,16 @@ fn ipv6_addresses_are_aggregated_too() {
 fn two_lengths_give_two_prefixes_with_their_own_attributes() {
     let mut world = World::new();
     world.ads = vec![
-        Advertisement {
-            communities: BTreeSet::from(["64610:32".into()]),
+        BgpAdvertisement {
+            communities: communities(&["64610:32"]),
             ..ad("fine")
         },
-        Advertisement {
-            aggregation_v4: 28,
+        BgpAdvertisement {
+            aggregation_length: 28,
             local_pref: 150,
             ..ad("coarse")
         },
     ];
-    world.pools[0].advertisements = BTreeSet::from(["fine".to_owned(), "coarse".to_owned()]);
     world.configure();
     let told = serde_json::to_value(world.neighbor("edge-a", "10.61.2.1").to_advertise).unwrap();
     assert_eq!(
@@ -60,29 +59,27 @@ fn two_lengths_give_two_prefixes_with_their_own_attributes() {
 #[test]
 fn communities_unite_and_are_listed_as_text_local_preferences_by_number() {
     let mut world = World::new();
-    let communities = ["64610:9", "large:64610:5:6", "64610:10"];
     world.ads = vec![
-        Advertisement {
-            communities: communities.map(Into::into).into(),
+        BgpAdvertisement {
+            communities: communities(&["64610:9", "large:64610:5:6", "64610:10"]),
             peers: BTreeSet::from(["tor1".to_owned()]),
             ..ad("a")
         },
-        Advertisement {
-            communities: BTreeSet::from(["64610:200".into()]),
+        BgpAdvertisement {
+            communities: communities(&["64610:200"]),
             ..ad("b")
         },
-        Advertisement {
-            aggregation_v4: 28,
+        BgpAdvertisement {
+            aggregation_length: 28,
             local_pref: 1000,
             ..ad("c")
         },
-        Advertisement {
-            aggregation_v4: 27,
+        BgpAdvertisement {
+            aggregation_length: 27,
             local_pref: 200,
             ..ad("d")
         },
     ];
-    world.pools[0].advertisements = ["a", "b", "c", "d"].map(str::to_owned).into();
     world.configure();
     let list = |neighbor: &Neighbor| -> Vec<String> {
         neighbor
@@ -121,17 +118,16 @@ fn prefixes_are_listed_in_the_order_of_their_text() {
 fn different_local_preferences_for_different_peers_do_not_conflict() {
     let mut world = World::new();
     world.ads = vec![
-        Advertisement {
+        BgpAdvertisement {
             peers: BTreeSet::from(["tor1".to_owned()]),
             ..ad("base")
         },
-        Advertisement {
+        BgpAdvertisement {
             peers: BTreeSet::from(["tor2".to_owned()]),
             local_pref: 300,
             ..ad("hi")
         },
     ];
-    world.pools[0].advertisements = ["base", "hi"].map(str::to_owned).into();
     world.configure();
     assert!(
         world
@@ -148,18 +144,17 @@ fn different_local_preferences_for_different_peers_do_not_conflict() {
 fn services_sharing_an_address_get_one_local_preference() {
     let mut world = World::new();
     world.ads = vec![
-        Advertisement {
+        BgpAdvertisement {
             local_pref: 200,
-            services: vec![selector(&[("tier", "iron")])],
+            service_selectors: vec![selector(&[("tier", "iron")])],
             ..ad("iron")
         },
-        Advertisement {
+        BgpAdvertisement {
             local_pref: 300,
-            services: vec![selector(&[("tier", "gold")])],
+            service_selectors: vec![selector(&[("tier", "gold")])],
             ..ad("gold")
         },
     ];
-    world.pools[0].advertisements = ["gold", "iron"].map(str::to_owned).into();
     world.configure();
     world.serve("shop/x", &["203.0.113.30"], &[("tier", "gold")]);
     world.serve("shop/y", &["203.0.113.30"], &[("tier", "iron")]);
@@ -181,7 +176,7 @@ fn services_sharing_an_address_get_one_local_preference() {
 #[test]
 fn local_endpoints_attract_a_whole_aggregate() {
     let mut world = World::new();
-    world.ads[0].aggregation_v4 = 28;
+    world.ads[0].aggregation_length = 28;
     world.configure();
     world.set_local();
     world.planner.set_endpoints(&key("shop/api"), ready_on("edge-c"));
@@ -193,4 +188,23 @@ fn local_endpoints_attract_a_whole_aggregate() {
         },
     );
     assert_eq!(world.announcing(), ["edge-b", "edge-c"]);
+}
+
+#[test]
+fn an_advertisement_with_too_many_communities_is_left_out_alone() {
+    let mut world = World::new();
+    let many: Vec<_> = (0..64).map(|number| format!("64610:{number}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    world.ads.push(BgpAdvertisement {
+        aggregation_length: 31,
+        communities: communities(&many),
+        ..ad("crowd")
+    });
+    world.configure();
+    assert_eq!(world.announced("edge-a", "10.61.1.1"), CART);
+    let problems = world.planner.problems();
+    assert_eq!(
+        problems.iter().map(|problem| &*problem.name).collect::<Vec<_>>(),
+        ["crowd"]
+    );
 }

@@ -53,9 +53,9 @@ fn what_does_not_concern_a_node_does_not_touch_it() {
         .planner
         .set_endpoints(&key("shop/clusterip"), ready_on("edge-a"));
     assert!(unrelated.nodes.is_empty());
-    world.peers[1].nodes = vec![selector(&[("rack", "r2")])];
+    world.peers[1].node_selectors = vec![selector(&[("rack", "r2")])];
     world.peers.push(Peer {
-        nodes: vec![selector(&[("rack", "r9")])],
+        node_selectors: vec![selector(&[("rack", "r9")])],
         ..peer("far", 64999, "10.9.9.9")
     });
     let mut changes = world.configure();

@@ -108,7 +108,7 @@ fn a_service_whose_addresses_are_not_all_in_one_pool_is_withdrawn(#[case] addres
 #[test]
 fn advertisements_choose_nodes() {
     let mut world = World::new();
-    world.ads[0].nodes = vec![selector(&[("rack", "r2")])];
+    world.ads[0].node_selectors = vec![selector(&[("rack", "r2")])];
     world.configure();
     assert_eq!(world.announcing(), ["edge-b", "edge-c"]);
     world.set_labels("edge-a", |view| {
@@ -120,7 +120,7 @@ fn advertisements_choose_nodes() {
 #[test]
 fn service_labels_decide() {
     let mut world = World::new();
-    world.ads[0].services = vec![selector(&[("tier", "gold")]), selector(&[("team", "pay")])];
+    world.ads[0].service_selectors = vec![selector(&[("tier", "gold")]), selector(&[("team", "pay")])];
     world.configure();
     assert!(world.announcing().is_empty());
     world.serve("shop/cart", &["203.0.113.10"], &[("team", "pay")]);
@@ -145,14 +145,7 @@ fn advertisements_choose_peers() {
 #[test]
 fn a_prefix_goes_to_the_peers_of_its_family() {
     let mut world = World::new();
-    world.pools = vec![Pool {
-        name: "dual".to_owned(),
-        ranges: vec![
-            (address("203.0.113.0"), address("203.0.113.63")),
-            (address("2001:db8:77::"), address("2001:db8:77::ff")),
-        ],
-        advertisements: BTreeSet::from(["base".to_owned()]),
-    }];
+    world.pools = vec![pool("web", &["203.0.113.0/26", "2001:db8:77::/120"])];
     world.peers.push(peer("tor6", 64710, "fd61:1::1"));
     world.peers.push(Peer {
         remote: RemoteAsn::Dynamic(DynamicASN::External),
@@ -186,12 +179,11 @@ fn a_prefix_goes_to_the_peers_of_its_family() {
 #[test]
 fn a_service_with_contradicting_advertisements_is_not_announced_and_others_are() {
     let mut world = World::new();
-    world.ads.push(Advertisement {
+    world.ads.push(BgpAdvertisement {
         local_pref: 300,
-        services: vec![selector(&[("tier", "gold")])],
+        service_selectors: vec![selector(&[("tier", "gold")])],
         ..ad("gold")
     });
-    world.pools[0].advertisements = ["base", "gold"].map(str::to_owned).into();
     world.configure();
     world.serve("shop/api", &["203.0.113.11"], &[("tier", "gold")]);
     assert_eq!(world.announced("edge-a", "10.61.1.1"), CART);
@@ -206,18 +198,17 @@ fn a_service_with_contradicting_advertisements_is_not_announced_and_others_are()
 fn node_selectors_keep_advertisements_from_conflicting() {
     let mut world = World::new();
     world.ads = vec![
-        Advertisement {
+        BgpAdvertisement {
             local_pref: 100,
-            nodes: vec![selector(&[("rack", "r1")])],
+            node_selectors: vec![selector(&[("rack", "r1")])],
             ..ad("lo")
         },
-        Advertisement {
+        BgpAdvertisement {
             local_pref: 300,
-            nodes: vec![selector(&[("rack", "r2")])],
+            node_selectors: vec![selector(&[("rack", "r2")])],
             ..ad("hi")
         },
     ];
-    world.pools[0].advertisements = ["lo", "hi"].map(str::to_owned).into();
     world.configure();
     let mut local_pref = |name| world.neighbor(name, "10.61.2.1").to_advertise.with_local_pref[0].local_pref;
     assert_eq!((local_pref("edge-a"), local_pref("edge-b")), (100, 300));

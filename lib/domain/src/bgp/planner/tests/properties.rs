@@ -72,27 +72,27 @@ fn policy_of(inputs: &Inputs) -> Policy {
         .iter()
         .zip(["a", "b", "c"])
         .map(|(kind, name)| match kind {
-            1 => Advertisement {
+            1 => BgpAdvertisement {
                 local_pref: 100,
-                services: vec![selector(&[("tier", "t1")])],
+                service_selectors: vec![selector(&[("tier", "t1")])],
                 ..ad(name)
             },
-            2 => Advertisement {
-                aggregation_v4: 31,
-                communities: BTreeSet::from(["1:1".into()]),
+            2 => BgpAdvertisement {
+                aggregation_length: 31,
+                communities: communities(&["1:1"]),
                 ..ad(name)
             },
-            3 => Advertisement {
-                nodes: vec![selector(&[("rack", "r1")])],
+            3 => BgpAdvertisement {
+                node_selectors: vec![selector(&[("rack", "r1")])],
                 ..ad(name)
             },
-            4 => Advertisement {
+            4 => BgpAdvertisement {
                 peers: BTreeSet::from(["p1".to_owned()]),
                 local_pref: 50,
                 ..ad(name)
             },
-            5 => Advertisement {
-                services: vec![selector(&[("tier", "t2")])],
+            5 => BgpAdvertisement {
+                service_selectors: vec![selector(&[("tier", "t2")])],
                 ..ad(name)
             },
             _ => ad(name),
@@ -101,7 +101,7 @@ fn policy_of(inputs: &Inputs) -> Policy {
         let plain = peer(&format!("p{number}"), 64700 + number, &format!("10.0.0.{number}"));
         match kind {
             1 => Peer {
-                nodes: vec![selector(&[("rack", "r0")])],
+                node_selectors: vec![selector(&[("rack", "r0")])],
                 ..plain
             },
             2 => Peer {
@@ -109,22 +109,20 @@ fn policy_of(inputs: &Inputs) -> Policy {
                 ..plain
             },
             3 => Peer {
-                vrf: "blue".to_owned(),
+                vrf: Some("blue".to_owned()),
                 ..plain
             },
             4 => Peer {
-                endpoint: Endpoint::Address(address("fd61::1")),
+                address: PeerAddress::Address(address("fd61::1")),
                 ..plain
             },
             _ => plain,
         }
     });
-    Policy::new(
-        vec![pool("web", "203.0.113.0", "203.0.113.63", &["a", "b", "c"])],
-        ads.collect(),
-        peers.collect(),
-        Vec::new(),
-    )
+    let ads: Vec<_> = ads.collect();
+    let peers: Vec<_> = peers.collect();
+    let config = config(&[pool("web", &["203.0.113.0/26"])], &ads, &peers, &[]);
+    Policy::new(&config, SecretHandling::Reference)
 }
 
 /// Applies the step to the inputs and to the planner.

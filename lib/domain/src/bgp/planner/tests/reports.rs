@@ -33,18 +33,17 @@ fn a_service_is_reported_with_the_peers_that_hear_of_it() {
 fn services_that_share_a_route_share_its_peers() {
     let mut world = World::new();
     world.ads = vec![
-        Advertisement {
+        BgpAdvertisement {
             peers: BTreeSet::from(["tor1".to_owned()]),
-            services: vec![selector(&[("to", "tor1")])],
+            service_selectors: vec![selector(&[("to", "tor1")])],
             ..ad("one")
         },
-        Advertisement {
+        BgpAdvertisement {
             peers: BTreeSet::from(["tor2".to_owned()]),
-            services: vec![selector(&[("to", "tor2")])],
+            service_selectors: vec![selector(&[("to", "tor2")])],
             ..ad("two")
         },
     ];
-    world.pools[0].advertisements = ["one", "two"].map(str::to_owned).into();
     world.configure();
     world.serve("shop/x", &["203.0.113.30"], &[("to", "tor1")]);
     let changes = world.serve("shop/y", &["203.0.113.30"], &[("to", "tor2")]);
@@ -63,7 +62,7 @@ fn services_that_share_a_route_share_its_peers() {
 #[case::elsewhere(|world: &mut World| { world.serve("shop/cart", &["192.0.2.1"], &[]); }, Withheld::NotAllowed)]
 #[case::no_ad(|world: &mut World| { world.ads.clear(); world.configure(); }, Withheld::NotOwner)]
 #[case::not_selected(|world: &mut World| {
-    world.ads[0].services = vec![selector(&[("tier", "gold")])];
+    world.ads[0].service_selectors = vec![selector(&[("tier", "gold")])];
     world.configure();
 }, Withheld::NoMatchingAdvertisement)]
 #[case::no_endpoints(|world: &mut World| {

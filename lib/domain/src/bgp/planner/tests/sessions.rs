@@ -1,11 +1,13 @@
 //! Routers and neighbors.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
 fn peers_choose_nodes_and_come_and_go_with_their_routes() {
     let mut world = World::new();
-    world.peers[1].nodes = vec![selector(&[("rack", "r2")])];
+    world.peers[1].node_selectors = vec![selector(&[("rack", "r2")])];
     world.configure();
     assert_eq!(world.bgp("edge-a").routers[0].neighbors.len(), 1);
     let changes = world.set_labels("edge-a", |view| {
@@ -30,7 +32,7 @@ fn routers_are_one_per_vrf_and_sorted() {
     let mut world = World::new();
     let id = Some(address("10.61.1.10"));
     world.peers.push(Peer {
-        vrf: "blue".to_owned(),
+        vrf: Some("blue".to_owned()),
         my_asn: 64611,
         ..peer("blue", 64710, "10.61.1.1")
     });
@@ -63,7 +65,7 @@ fn routers_are_one_per_vrf_and_sorted() {
 #[case::same_address(peer("tor1x", 64711, "10.61.1.1"))]
 #[case::other_router_id(Peer { router_id: Some(address("1.2.3.4")), ..peer("tor3", 64710, "10.61.3.1") })]
 #[case::other_router_id_in_a_vrf(
-    Peer { router_id: Some(address("1.2.3.4")), vrf: "blue".to_owned(), ..peer("tor3", 64710, "10.61.3.1") })]
+    Peer { router_id: Some(address("1.2.3.4")), vrf: Some("blue".to_owned()), ..peer("tor3", 64710, "10.61.3.1") })]
 #[case::other_asn(Peer { my_asn: 64612, ..peer("tor3", 64710, "10.61.3.1") })]
 #[case::unknown_profile(Peer { bfd_profile: Some("ghost".to_owned()), ..peer("tor3", 64710, "10.61.3.1") })]
 fn a_peer_that_contradicts_others_is_named_and_left_out(#[case] bad: Peer) {
@@ -86,7 +88,7 @@ fn a_peer_that_contradicts_others_is_named_and_left_out(#[case] bad: Peer) {
     // On a node of its own it is welcome, unless what it names does not exist.
     if bad.bfd_profile.is_none() {
         for peer in &mut world.peers {
-            peer.nodes = vec![selector(&[(
+            peer.node_selectors = vec![selector(&[(
                 "rack",
                 if *peer.name == *name { "r1" } else { "r2" },
             )])];
@@ -100,23 +102,19 @@ fn a_peer_that_contradicts_others_is_named_and_left_out(#[case] bad: Peer) {
 #[test]
 fn session_settings_are_passed_on() {
     let mut world = World::new();
-    let secret = SecretReference {
+    let secret = PeerPassword::Secret {
         name: "tor1-pw".to_owned(),
-        ..SecretReference::default()
+        namespace: String::new(),
+        value: Some(Password("from the Secret".to_owned())),
     };
-    world.profiles = ["slow", "fast"]
-        .map(|name| BFDProfile {
-            name: name.to_owned(),
-            ..BFDProfile::default()
-        })
-        .into();
+    world.profiles = vec![profile("slow"), profile("fast")];
     world.peers[0] = Peer {
-        timers: Some(("10s".parse().unwrap(), "3.333333333s".parse().unwrap())),
-        connect_time: Some("5s".parse().unwrap()),
+        timers: Some((Duration::from_secs(10), Duration::from_secs(10) / 3)),
+        connect_time: Some(Duration::from_secs(5)),
         source_address: Some(address("10.61.1.10")),
         local_asn: Some(64999),
         bfd_profile: Some("fast".to_owned()),
-        password: Some(PeerPassword::Secret(secret)),
+        password: Some(secret),
         ebgp_multi_hop: true,
         graceful_restart: true,
         port: 1179,
@@ -173,5 +171,37 @@ fn the_object_selects_the_hostname_label_of_its_node() {
     assert!(
         world.planner.plan(&long).unwrap().labels().is_empty(),
         "it is no label value"
+    );
+}
+
+#[test]
+fn a_password_from_a_secret_is_written_out_only_where_the_agent_cannot_read_the_secret() {
+    let mut world = World::new();
+    let secret = |value: Option<&str>| PeerPassword::Secret {
+        name: "tor1-pw".to_owned(),
+        namespace: "lb-system".to_owned(),
+        value: value.map(|text| Password(text.to_owned())),
+    };
+    world.peers[0].password = Some(secret(Some("k1")));
+    world.configure();
+    let tor1 = world.neighbor("edge-a", "10.61.1.1");
+    assert_eq!(
+        (tor1.password, tor1.password_secret.name.as_str()),
+        (None, "tor1-pw")
+    );
+    world.secrets = SecretHandling::Resolve;
+    world.configure();
+    let tor1 = world.neighbor("edge-a", "10.61.1.1");
+    assert_eq!(tor1.password, Some(Password("k1".to_owned())));
+    assert!(tor1.password_secret.name.is_empty());
+    world.peers[0].password = Some(secret(Some("k2")));
+    let changes = world.configure();
+    assert_eq!(changes.nodes.len(), 3, "a new password is a change");
+    world.peers[0].password = Some(secret(None));
+    world.configure();
+    let tor1 = world.neighbor("edge-a", "10.61.1.1");
+    assert_eq!(
+        tor1.password_secret.name, "tor1-pw",
+        "passed on when the Secret was not looked at"
     );
 }
