@@ -16,6 +16,7 @@ type File = (String, String);
 fn files() -> Result<Vec<File>> {
     let mut files = Vec::new();
     files.extend(custom_resource_definitions()?);
+    files.extend(crate::manifests::files()?);
     Ok(files)
 }
 

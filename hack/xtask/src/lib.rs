@@ -10,6 +10,7 @@ pub mod images;
 pub mod install;
 pub mod kubernetes_binaries;
 pub mod lab;
+pub mod manifests;
 pub mod objects;
 pub mod observe;
 pub mod packages;
