@@ -1,0 +1,3 @@
+//! The speaker: makes the addresses of Services reachable from its node's local networks.
+
+pub mod layer2;
