@@ -3,9 +3,12 @@
 
 #![warn(missing_docs)]
 
+pub mod allocator;
 pub mod bgp;
 pub mod config;
+pub mod convergence;
 pub mod election;
 pub mod endpoints;
 pub mod ip_range;
 pub mod selector;
+pub mod service;
