@@ -23,12 +23,13 @@ pub(crate) fn surplus<'a, T: AsRef<DynamicObject>>(
 }
 
 /// Removes exactly this object: a successor under the same name stays. An object that is gone counts as removed.
+/// Returns the object when it stays for a while, because it has finalizers.
 pub(crate) async fn remove(
     client: &Client,
     namespace: &str,
     key: &Key,
     object: &DynamicObject,
-) -> Result<(), Error> {
+) -> Result<Option<DynamicObject>, Error> {
     let params = DeleteParams {
         propagation_policy: Some(PropagationPolicy::Background),
         preconditions: Some(Preconditions {
@@ -39,9 +40,9 @@ pub(crate) async fn remove(
     };
     let api = key.kind.api(client.clone(), namespace);
     match within(&format!("delete {key}"), api.delete(&key.name, &params)).await {
-        Ok(_) => Ok(()),
+        Ok(answer) => Ok(answer.left()),
         // 409: another object has the name now, so ours is gone.
-        Err(error) if error.is_not_found() || error.kind() == "conflict" => Ok(()),
+        Err(error) if error.is_not_found() || error.kind() == "conflict" => Ok(None),
         Err(error) => Err(error),
     }
 }

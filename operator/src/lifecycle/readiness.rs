@@ -48,7 +48,8 @@ impl Component {
         self.waiting.is_some() && self.problems.iter().any(|problem| problem.lasting)
     }
 
-    /// One line, such as "speaker: 1 of 2 pods ready; node b: container speaker: image x cannot be pulled".
+    /// One line, such as "1 of 2 pods ready; node b: container speaker image x cannot be pulled"; empty when the
+    /// workload is as it should be.
     pub(crate) fn message(&self) -> String {
         let mut parts: Vec<String> = self.waiting.iter().cloned().collect();
         // Lasting problems first.
@@ -63,10 +64,7 @@ impl Component {
         if problems.len() > NAMED {
             parts.push(format!("and {} more", problems.len() - NAMED));
         }
-        if parts.is_empty() {
-            return String::new();
-        }
-        format!("{}: {}", self.status.name, parts.join("; "))
+        parts.join("; ")
     }
 }
 

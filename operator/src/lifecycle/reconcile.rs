@@ -23,7 +23,7 @@ use super::observed::{MetalLbKey, Observed};
 use super::prune::{is_workload, remove, surplus};
 use super::readiness::{Component, Problem, component, problem};
 use super::render::render;
-use super::status::{Verdict, status};
+use super::status::{Verdict, shortened, status};
 use super::validate::{ValidMetalLb, in_its_place, validate};
 use super::{Settings, write};
 
@@ -32,6 +32,9 @@ use super::{Settings, write};
 const PODS_AGAIN: Duration = Duration::from_secs(3);
 /// How long the programs may take to end before what they need is removed.
 const PODS_GONE: Duration = Duration::from_secs(60);
+
+/// Longest text of an Event, in bytes.
+const EVENT_LIMIT: usize = 1024;
 
 /// When to look at an object again, if nothing changes before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,8 +198,12 @@ impl Reconciler {
                 continue;
             }
             match remove(&self.client, &self.environment.namespace, key, object).await {
-                Ok(()) => {
+                Ok(left) => {
                     tracing::info!(object = %key, "removed");
+                    match left {
+                        Some(left) => self.observed.see_deployed(key.kind, left),
+                        None => self.observed.lose_deployed(key.kind, object),
+                    }
                     self.applier.forget(key);
                     removed.push(key.to_string());
                 }
@@ -366,14 +373,14 @@ impl Reconciler {
     async fn tell(&self, metallb: &MetalLB, changes: &BTreeMap<&str, Vec<String>>, failures: &[String]) {
         let object = metallb.object_ref(&());
         for (reason, objects) in changes {
-            let note = objects.join(", ");
+            let note = shortened(objects.join(", "), EVENT_LIMIT);
             tracing::info!(reason, objects = note, "deployed");
             self.events
                 .publish(&object, EventType::Normal, reason, &note)
                 .await;
         }
         if !failures.is_empty() {
-            let note = failures.join("; ");
+            let note = shortened(failures.join("; "), EVENT_LIMIT);
             self.events
                 .publish(&object, EventType::Warning, "SyncFailed", &note)
                 .await;

@@ -29,7 +29,7 @@ pub(crate) enum Verdict {
     },
 }
 
-/// Longest text in a condition: the API takes 32768 bytes, and nobody reads even this much.
+/// Longest text in a condition, in bytes: the API takes 32768, and nobody reads even this much.
 const MESSAGE_LIMIT: usize = 2048;
 
 struct State {
@@ -81,7 +81,7 @@ pub(crate) fn status(
 
 fn component_status(component: &Component) -> ComponentStatus {
     ComponentStatus {
-        message: shortened(component.message()),
+        message: shortened(component.message(), MESSAGE_LIMIT),
         ..component.status.clone()
     }
 }
@@ -95,7 +95,7 @@ fn condition(state: State, generation: Option<i64>, before: &[Condition], now: &
         type_: state.type_.to_owned(),
         status: status.to_owned(),
         reason: state.reason.to_owned(),
-        message: shortened(state.message),
+        message: shortened(state.message, MESSAGE_LIMIT),
         observed_generation: generation,
         last_transition_time: unchanged.map_or_else(|| now.clone(), |old| old.last_transition_time.clone()),
     }
@@ -135,7 +135,7 @@ fn workloads(components: &[Component]) -> [State; 4] {
     let messages: Vec<_> = components
         .iter()
         .filter(|component| !component.is_ready())
-        .map(Component::message)
+        .map(|component| format!("{}: {}", component.status.name, component.message()))
         .collect();
     let failing = components.iter().any(Component::is_failing);
     outcome(
@@ -171,14 +171,17 @@ fn outcome(
     ]
 }
 
-fn shortened(mut text: String) -> String {
-    if text.len() > MESSAGE_LIMIT {
-        let end = (0..=MESSAGE_LIMIT)
+/// `text`, cut to at most `limit` bytes if it is longer.
+pub(crate) fn shortened(mut text: String, limit: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() > limit {
+        let room = limit.saturating_sub(MARK.len());
+        let end = (0..=room)
             .rev()
             .find(|index| text.is_char_boundary(*index))
             .unwrap_or(0);
         text.truncate(end);
-        text.push('…');
+        text.push_str(MARK);
     }
     text
 }

@@ -76,7 +76,7 @@ fn a_deployment_says_what_it_waits_for(
 #[test]
 fn what_does_not_exist_is_not_ready() {
     let component = component(&desired(Kind::DaemonSet), None).unwrap();
-    assert_eq!(component.message(), "x: does not exist yet");
+    assert_eq!(component.message(), "does not exist yet");
 }
 
 #[test]
@@ -173,6 +173,6 @@ fn a_message_names_some_pods_and_counts_the_rest() {
         .collect();
     assert_eq!(
         component.message(),
-        "x: 0 of 5 pods ready; node 5: broken; node 1: broken; node 2: broken; and 2 more"
+        "0 of 5 pods ready; node 5: broken; node 1: broken; node 2: broken; and 2 more"
     );
 }
