@@ -21,6 +21,7 @@ pub(crate) mod readiness;
 pub(crate) mod reconcile;
 pub(crate) mod render;
 pub(crate) mod status;
+pub(crate) mod takeover;
 pub(crate) mod validate;
 pub(crate) mod write;
 

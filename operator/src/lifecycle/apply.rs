@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::object::{Desired, Key};
 use super::observed::Observed;
 use super::render::MANAGER;
+use super::takeover::take_over;
 
 /// Annotation with a digest of what was last applied. It tells that a field is no longer wanted, which a comparison of
 /// the wanted fields alone cannot see.
@@ -104,12 +105,16 @@ impl Applier {
         let key = &desired.key;
         let digest = digest(&desired.object);
         let wanted = with_digest(&desired.object, digest);
-        let live = match self.observed.deployed(key) {
-            Some(live) => Some((*live).clone()),
+        let watched = self.observed.deployed(key);
+        let live = match &watched {
+            Some(live) => Some((**live).clone()),
             None => self.unmarked(key).await?,
         };
         if let Some(live) = &live {
             not_foreign(key, live, uid)?;
+            if watched.is_none() {
+                take_over(&self.client, &self.namespace, key, live).await?;
+            }
             if self.is_settled(key, live, &wanted) {
                 self.applied.insert(key.clone(), digest);
                 return Ok(Outcome::Unchanged);
