@@ -1,1 +1,3 @@
-//! placeholder
+//! What tests share that need more than one crate.
+
+pub mod frr;

@@ -29,3 +29,11 @@
 //! vty::encode(command) -> Vec<u8>; vty::Decoder { push(&[u8]), next() -> Option<Reply { text, status }> }
 //! json::{neighbors, summary, bfd_peers, bfd_counters, version}  readers of what FRR shows
 //! ```
+
+pub mod config;
+pub mod daemon;
+pub mod diff;
+pub mod merge;
+pub mod model;
+pub mod render;
+pub mod vty;

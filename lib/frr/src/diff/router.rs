@@ -1,0 +1,125 @@
+//! Commands for BGP instances.
+
+use std::collections::BTreeSet;
+
+use super::{Planner, added, changed, in_block, pairs, removed};
+use crate::config::{Block, FamilyBlock, Place, RouterBlock, creation_slot, peer, router_header, undo};
+use crate::daemon::Daemon;
+
+impl Planner<'_> {
+    /// An instance cannot change its AS number: the old one must be gone before the new one comes.
+    pub(super) fn replace_routers(&mut self) {
+        let changed = self.old.routers.iter().filter(|(vrf, old)| {
+            self.new.routers.get(*vrf).is_some_and(|new| new.asn != old.asn)
+        });
+        let lines = changed.map(|(vrf, old)| undo(Place::Top, &router_header(&old.asn, vrf))).collect();
+        self.push(&[Daemon::Bgpd], lines);
+    }
+
+    /// New instances, and all changes within instances that stay.
+    pub(super) fn add_routers(&mut self) {
+        let empty = RouterBlock::default();
+        let mut lines = Vec::new();
+        for stage in [Stage::Release, Stage::Add, Stage::Remove] {
+            for (vrf, new) in &self.new.routers {
+                let known = self.old.routers.get(vrf).filter(|old| old.asn == new.asn);
+                let changes = router(known.unwrap_or(&empty), new, stage);
+                if !changes.is_empty() || known.is_none() && stage == Stage::Add {
+                    lines.push(router_header(&new.asn, vrf));
+                    lines.extend(changes);
+                    lines.push("exit".to_owned());
+                }
+            }
+        }
+        self.push(&[Daemon::Bgpd], lines);
+    }
+
+    /// The default instance goes last: others may depend on it.
+    pub(super) fn remove_routers(&mut self) {
+        let gone = self.old.routers.iter().rev().filter(|(vrf, _)| !self.new.routers.contains_key(*vrf));
+        let lines = gone.map(|(vrf, old)| undo(Place::Top, &router_header(&old.asn, vrf))).collect();
+        self.push(&[Daemon::Bgpd], lines);
+    }
+}
+
+/// All instances go through one stage before the first enters the next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Give back what only one instance can have: VNIs.
+    Release,
+    Add,
+    Remove,
+}
+
+fn router(old: &RouterBlock, new: &RouterBlock, stage: Stage) -> Vec<String> {
+    let gone = gone_peers(old, new);
+    let stays = |line: &str| peer(line).is_none_or(|peer| !gone.contains(peer));
+    let empty = FamilyBlock::default();
+    let mut lines = Vec::new();
+    if stage == Stage::Add {
+        lines.extend(added(&old.lines, &new.lines, Place::Router));
+    }
+    for (name, old, new) in pairs(&old.families, &new.families, &empty) {
+        let changes = match stage {
+            Stage::Release => release(old, new),
+            Stage::Add => add_family(old, new),
+            Stage::Remove => {
+                let lines = removed(&old.lines, &new.lines, Place::AddressFamily);
+                let own = lines.iter().filter(|line| stays(line) && !is_exclusive(line));
+                own.map(|line| undo(Place::AddressFamily, line)).collect()
+            }
+        };
+        lines.extend(in_block(&format!("address-family {name}"), changes, "exit-address-family"));
+    }
+    if stage == Stage::Remove {
+        let old_lines = removed(&old.lines, &new.lines, Place::Router);
+        lines.extend(old_lines.iter().filter(|line| stays(line)).map(|line| undo(Place::Router, line)));
+        lines.extend(gone.iter().filter_map(|peer| old.lines.get(&creation_slot(peer))).map(remove_peer));
+    }
+    lines
+}
+
+/// Neighbors of which nothing shall stay; one command removes each of them with all that belongs to it.
+fn gone_peers<'a>(old: &'a RouterBlock, new: &RouterBlock) -> BTreeSet<&'a str> {
+    let peers = old.lines.iter().filter_map(|(_, line)| peer(line));
+    peers
+        .filter(|peer| {
+            let slot = creation_slot(peer);
+            old.lines.get(&slot).is_some() && new.lines.get(&slot).is_none()
+        })
+        .collect()
+}
+
+/// The command that removes a neighbor, from the line that made it.
+fn remove_peer(line: &str) -> String {
+    match line.split(' ').collect::<Vec<_>>()[..] {
+        ["neighbor", peer, "remote-as", ..] => format!("no neighbor {peer}"),
+        _ => undo(Place::Router, line),
+    }
+}
+
+/// Whether only one instance can have such a line.
+fn is_exclusive(line: &str) -> bool {
+    line == "advertise-all-vni"
+}
+
+fn release(old: &FamilyBlock, new: &FamilyBlock) -> Vec<String> {
+    let lines = removed(&old.lines, &new.lines, Place::AddressFamily).into_iter();
+    let vnis = old.vnis.keys().filter(|vni| !new.vnis.contains_key(*vni)).map(|vni| format!("no vni {vni}"));
+    vnis.chain(lines.filter(|line| is_exclusive(line)).map(|line| undo(Place::AddressFamily, &line))).collect()
+}
+
+fn add_family(old: &FamilyBlock, new: &FamilyBlock) -> Vec<String> {
+    let empty = Block::default();
+    let mut lines = added(&old.lines, &new.lines, Place::AddressFamily);
+    for (vni, block) in &new.vnis {
+        let known = old.vnis.get(vni);
+        let changes = changed(known.unwrap_or(&empty), block, Place::Vni);
+        if known.is_none() || !changes.is_empty() {
+            lines.push(format!("vni {vni}"));
+            lines.extend(changes);
+            lines.push("exit-vni".to_owned());
+        }
+    }
+    lines
+}

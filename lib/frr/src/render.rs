@@ -1,0 +1,167 @@
+//! What FRRouting must be told, so that it behaves as a [`Model`] says.
+//!
+//! The same commands serve FRRouting 8.4 and 10.3.
+//!
+//! # How routes find their way out
+//!
+//! Filters that list prefixes are what FRRouting is slow at: in 8.4 adding to a prefix list costs time in proportion to
+//! its length, and a change is only noticed by the routes already there when a timer expires. So routes are not
+//! recognised by their prefix on the way out, but marked where they come into being:
+//!
+//! ```text
+//! network 192.0.2.1/32 route-map advertise-7            the mark, put on when the prefix is originated
+//! route-map advertise-7 permit 1 / set tag 7
+//! route-map 198.51.100.11-out-ipv4 permit 2 / match tag 7 / set community 64500:31 additive / set tag 1
+//! route-map 198.51.100.11-out-ipv4 deny 65535
+//! ```
+//!
+//! All prefixes that are told to the same neighbors with the same attributes share a mark ([`policy`]). One more such
+//! prefix is one command; a prefix with new attributes gets another mark, in one command that takes effect at once.
+//! The mark is local: it is overwritten on the way out, so that FRRouting sees that a route whose mark has changed is
+//! for this neighbor the route it was. A route learned from somebody has no mark and is told to nobody.
+
+mod policy;
+mod router;
+
+use std::net::Ipv4Addr;
+
+use ipnet::IpNet;
+use metallb_crds::frrk8s::LogLevel;
+
+use crate::config::{Config, Numbered, Place};
+use crate::model::{BfdProfile, Family, Model};
+
+/// What the configuration depends on besides the objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// What FRRouting calls itself to its peers; the name of the host.
+    pub hostname: String,
+    pub log_level: LogLevel,
+    /// Prefixes that are never accepted, nor anything inside them, from any neighbor.
+    pub always_block: Vec<IpNet>,
+    /// BGP identifier of routers that have none of their own; see [`fallback_router_id`].
+    pub router_id: Option<Ipv4Addr>,
+}
+
+/// The configuration that makes FRRouting behave as the model says.
+///
+/// Equal inputs give equal outputs. Costs O(n log n) in the number of prefixes, announced routes and selectors.
+pub fn config(model: &Model, node: &NodeSettings) -> Config {
+    let mut config = Config::default();
+    settings(&mut config, node);
+    for (name, profile) in &model.bfd_profiles {
+        let block = config.bfd_profiles.entry(name.to_string()).or_default();
+        for line in bfd_profile(profile) {
+            block.set(Place::BfdProfile, &line);
+        }
+    }
+    block_lists(&mut config, &node.always_block);
+    let marks = policy::Marks::new(model);
+    marks.add_origin_maps(&mut config);
+    for (vrf, router) in &model.routers {
+        router::add(&mut config, vrf, router, &marks, node);
+    }
+    for raw in &model.raw {
+        config.add(&raw.text);
+    }
+    config
+}
+
+/// A BGP identifier for a node without an IPv4 address: the CRC-32 of its host name, least significant byte first.
+pub fn fallback_router_id(hostname: &str) -> Ipv4Addr {
+    Ipv4Addr::from(policy::crc32(hostname.as_bytes()).to_le_bytes())
+}
+
+/// Seconds FRRouting waits after a change of a route map before it applies it to the routes that are there. 0 would
+/// mean never.
+const ROUTE_MAP_DELAY: u8 = 1;
+
+fn settings(config: &mut Config, node: &NodeSettings) {
+    let mut set = |line: &str| config.settings.set(Place::Top, line);
+    let level = match node.log_level {
+        LogLevel::All | LogLevel::Debug => "debugging",
+        LogLevel::Info => "informational",
+        LogLevel::Warn => "warnings",
+        LogLevel::Error => "errors",
+        LogLevel::None => "emergencies",
+    };
+    set(&format!("log stdout {level}"));
+    set("log timestamp precision 3");
+    if level == "debugging" {
+        DEBUG.iter().for_each(|line| set(line));
+    }
+    set(&format!("hostname {}", host_word(&node.hostname)));
+    set("ip nht resolve-via-default");
+    set("ipv6 nht resolve-via-default");
+    set(&format!("bgp route-map delay-timer {ROUTE_MAP_DELAY}"));
+}
+
+const DEBUG: [&str; 13] = [
+    "debug zebra events",
+    "debug zebra nht",
+    "debug zebra kernel",
+    "debug zebra rib",
+    "debug zebra nexthop",
+    "debug bgp neighbor-events",
+    "debug bgp updates",
+    "debug bgp keepalives",
+    "debug bgp nht",
+    "debug bgp zebra",
+    "debug bfd network",
+    "debug bfd peer",
+    "debug bfd zebra",
+];
+
+/// The host name as FRRouting takes it: letters, digits, `-` and `.`, beginning with a letter or digit.
+fn host_word(hostname: &str) -> String {
+    let fits = |c: &char| c.is_ascii_alphanumeric() || "-.".contains(*c);
+    let word: String = hostname.chars().filter(fits).take(64).collect();
+    let word = word.trim_matches(['-', '.']);
+    if word.is_empty() { "node".to_owned() } else { word.to_owned() }
+}
+
+fn bfd_profile(profile: &BfdProfile) -> Vec<String> {
+    // What equals FRRouting's default is not shown by it. Left out, it means the same.
+    let number = |name: &str, value: Option<u32>, default: u32| {
+        value.filter(|value| *value != default).map(|value| format!("{name} {value}"))
+    };
+    let flag = |name: &str, set: bool| set.then(|| name.to_owned());
+    [
+        number("detect-multiplier", profile.detect_multiplier, 3),
+        number("transmit-interval", profile.transmit_interval, 300),
+        number("receive-interval", profile.receive_interval, 300),
+        flag("echo-mode", profile.echo_mode),
+        number("echo transmit-interval", profile.echo_interval, 50),
+        number("echo receive-interval", profile.echo_interval, 50),
+        flag("passive-mode", profile.passive_mode),
+        number("minimum-ttl", profile.minimum_ttl, 254),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The name of the prefix lists with what is never accepted.
+const BLOCK_LIST: &str = "always-block";
+
+fn block_lists(config: &mut Config, blocked: &[IpNet]) {
+    for family in Family::BOTH {
+        let entries: Vec<String> = blocked
+            .iter()
+            .filter(|prefix| Family::of(prefix) == family)
+            .map(|prefix| policy::entry(&prefix.trunc(), prefix.prefix_len(), family.bits()))
+            .collect();
+        add_list(config, family, BLOCK_LIST, entries);
+    }
+}
+
+/// Adds a list of entries that all permit; without entries there is none.
+fn add_list(config: &mut Config, family: Family, name: &str, entries: Vec<String>) {
+    if !entries.is_empty() {
+        let numbered = Numbered { entries: (1..).zip(entries).collect(), renumber: true };
+        config.prefix_lists.insert((family, name.to_owned()), numbered);
+    }
+}
+
+#[cfg(test)]
+mod tests;

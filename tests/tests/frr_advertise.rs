@@ -1,0 +1,149 @@
+//! What peers hear of a node, from FRRouting itself.
+
+use metallb_frr::daemon::Daemon;
+use metallb_tests::frr::{Instance, Network, Node, Release, wait_for};
+use serde_json::Value;
+
+/// The node is host 1, the peer host 2.
+struct Lab {
+    node: Node,
+    peer: Instance,
+    _network: Network,
+}
+
+impl Lab {
+    fn new(release: &Release) -> Self {
+        let network = Network::new(2);
+        let node = Node::start(release, &network.host(1));
+        let mut peer = Instance::start(&Release::installed(), &network.host(2));
+        peer.configure(
+            Daemon::Bgpd,
+            &[
+                "router bgp 64601",
+                "no bgp ebgp-requires-policy",
+                "no bgp network import-check",
+                "neighbor 198.51.100.1 remote-as 64500",
+                "neighbor 198.51.100.1 timers connect 1",
+                "neighbor 2001:db8:51::1 remote-as 64500",
+                "neighbor 2001:db8:51::1 timers connect 1",
+                "network 10.60.0.0/16",
+                "address-family ipv6 unicast",
+                "neighbor 2001:db8:51::1 activate",
+            ],
+        );
+        Self { node, peer, _network: network }
+    }
+
+    /// Prefixes the peer has learned from the node, of one family.
+    fn routes(&mut self, family: &str) -> Vec<String> {
+        let table = self.peer.json(&format!("bgp {family} unicast"));
+        let routes = table["routes"].as_object().cloned().unwrap_or_default();
+        let mut prefixes: Vec<String> = routes
+            .into_iter()
+            .filter(|(_, paths)| paths[0]["path"] == "64500")
+            .map(|(prefix, _)| prefix)
+            .collect();
+        prefixes.sort();
+        prefixes
+    }
+
+    fn path(&mut self, prefix: &str) -> Value {
+        self.peer.json(&format!("bgp ipv4 unicast {prefix}"))["paths"][0].clone()
+    }
+
+    #[track_caller]
+    fn wait_for_routes(&mut self, expected: &[&str]) {
+        wait_for(&format!("{expected:?}"), || self.routes("ipv4") == expected);
+    }
+
+    fn neighbor(&mut self) -> Value {
+        self.peer.json("bgp neighbors 198.51.100.1")["198.51.100.1"].clone()
+    }
+}
+
+const TWO_PREFIXES: &str = "
+bgp:
+  routers:
+  - asn: 64500
+    prefixes: [10.70.1.0/24, 10.70.2.0/24]
+    neighbors:
+    - address: 198.51.100.2
+      asn: 64601
+      connectTime: 1s
+      toAdvertise: {allowed: {mode: all}}
+";
+
+#[test]
+fn frr_shows_the_configuration_it_was_given() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release);
+        let plan = lab.node.apply(&[TWO_PREFIXES]);
+        lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]);
+        assert_eq!(lab.node.difference().batches, [], "{release:?}");
+        assert_ne!(plan.batches, []);
+        assert_eq!(lab.node.apply(&[TWO_PREFIXES]).batches, []);
+    }
+}
+
+#[test]
+fn a_prefix_comes_and_goes_alone() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release);
+        lab.node.apply(&[TWO_PREFIXES]);
+        lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]);
+        let since = lab.path("10.70.2.0/24")["lastUpdate"]["epoch"].clone();
+
+        let plan = lab.node.apply(&[&TWO_PREFIXES.replace("10.70.1.0/24", "10.70.0.0/24, 10.70.1.0/24")]);
+        lab.wait_for_routes(&["10.70.0.0/24", "10.70.1.0/24", "10.70.2.0/24"]);
+        assert_eq!(plan.batches.len(), 1);
+        assert_eq!(plan.batches[0].lines.iter().filter(|line| line.starts_with("network")).count(), 1);
+
+        lab.node.apply(&[&TWO_PREFIXES.replace("10.70.1.0/24, ", "")]);
+        lab.wait_for_routes(&["10.70.2.0/24"]);
+
+        assert_eq!(lab.path("10.70.2.0/24")["lastUpdate"]["epoch"], since, "it was announced once");
+        let neighbor = lab.neighbor();
+        assert_eq!(neighbor["connectionsDropped"], 0, "{release:?}");
+        assert_eq!(neighbor["connectionsEstablished"], 1);
+    }
+}
+
+#[test]
+fn attributes_change_without_a_gap() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release);
+        lab.node.apply(&[TWO_PREFIXES]);
+        lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]);
+        let with = |community: &str| {
+            let item = format!("toAdvertise: {{withCommunity: [{{community: '{community}', prefixes: [10.70.1.0/24]}}], ");
+            TWO_PREFIXES.replace("toAdvertise: {", &item)
+        };
+        lab.node.apply(&[&with("64500:31")]);
+        wait_for("a community", || lab.path("10.70.1.0/24")["community"]["string"] == "64500:31");
+        lab.node.apply(&[&with("large:64500:7:9")]);
+        wait_for("a large community", || lab.path("10.70.1.0/24")["largeCommunity"]["string"] == "64500:7:9");
+        assert_eq!(lab.path("10.70.1.0/24")["community"], Value::Null);
+        assert_eq!(lab.path("10.70.2.0/24")["largeCommunity"], Value::Null);
+        assert_eq!(lab.node.difference().batches, [], "{release:?}");
+        assert_eq!(lab.neighbor()["connectionsDropped"], 0);
+    }
+}
+
+#[test]
+fn nothing_is_accepted_unless_allowed() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release);
+        lab.node.apply(&[TWO_PREFIXES]);
+        lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]);
+        let summary = |lab: &mut Lab| lab.node.frr.json("bgp neighbors 198.51.100.2")["198.51.100.2"].clone();
+        let accepted = |neighbor: &Value| neighbor["addressFamilyInfo"]["ipv4Unicast"]["acceptedPrefixCounter"].clone();
+        wait_for("the peer's table", || lab.peer.show("bgp neighbors 198.51.100.1").contains("End-of-RIB"));
+        assert_eq!(accepted(&summary(&mut lab)), 0, "{release:?}");
+
+        lab.node.apply(&[&TWO_PREFIXES.replace("toAdvertise", "toReceive: {allowed: {mode: all}}\n      toAdvertise")]);
+        wait_for("an accepted prefix", || accepted(&summary(&mut lab)) == 1);
+        lab.node.apply(&[TWO_PREFIXES]);
+        wait_for("no accepted prefix", || accepted(&summary(&mut lab)) == 0);
+        assert_eq!(summary(&mut lab)["connectionsDropped"], 0);
+    }
+}
