@@ -59,7 +59,9 @@ pub(super) fn frr_startup(installation: Installation<'_>) -> ConfigMap {
         ("vtysh.conf", "service integrated-vtysh-config\n".to_owned()),
         (
             "frr.conf",
-            "frr defaults traditional\nlog stdout informational\nline vty\n".to_owned(),
+            "log stdout informational
+"
+            .to_owned(),
         ),
     ];
     ConfigMap {
@@ -70,7 +72,8 @@ pub(super) fn frr_startup(installation: Installation<'_>) -> ConfigMap {
 }
 
 /// bgpd opens no port (`-p 0`): sessions are only ever started from the node. zebra keeps routes for two minutes when
-/// bgpd restarts (`-K`), and has a netlink buffer for large routing tables (`-s`). Telnet ports stay on the loopback.
+/// bgpd restarts (`-K`), and has a netlink buffer for large routing tables (`-s`). Nothing listens for telnet (`-P 0`): it
+/// would be on the node's own loopback.
 fn daemons() -> String {
     let mut text = String::from("bgpd=yes\nbfdd=yes\n");
     for daemon in OFF {
@@ -79,11 +82,11 @@ fn daemons() -> String {
     }
     text.push_str("vtysh_enable=yes\n");
     for (daemon, options) in [
-        ("zebra", "-A 127.0.0.1 -s 90000000 -K 120"),
-        ("mgmtd", "-A 127.0.0.1"),
-        ("staticd", "-A 127.0.0.1"),
-        ("bgpd", "-A 127.0.0.1 -p 0"),
-        ("bfdd", "-A 127.0.0.1"),
+        ("zebra", "-P 0 -s 90000000 -K 120"),
+        ("mgmtd", "-P 0"),
+        ("staticd", "-P 0"),
+        ("bgpd", "-P 0 -p 0"),
+        ("bfdd", "-P 0"),
     ] {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{daemon}_options=\"{options} --limit-fds 100000\"");

@@ -13,18 +13,28 @@ use super::{Installation, config_maps, frr_k8s_labels};
 /// The agent's service account when it runs in a pod of its own.
 pub(super) const SERVICE_ACCOUNT: &str = "frr-k8s-daemon";
 
-/// Where every FRR image looks: sockets of the daemons, configuration, state.
+/// Where every FRR image looks: sockets of the daemons, what it reads at its start, state.
 const SOCKETS: (&str, &str) = ("frr-sockets", "/var/run/frr");
-const CONFIGURATION: (&str, &str) = ("frr-conf", "/etc/frr");
+const STARTUP: (&str, &str) = (config_maps::FRR_STARTUP, "/etc/frr");
 const STATE: (&str, &str) = ("frr-lib", "/var/lib/frr");
 const TEMPORARY: (&str, &str) = ("frr-tmp", "/var/tmp/frr");
-
-/// Copies the start-up files to where FRR may write, and gives them to FRR's user, whose number differs between images.
-const PREPARE: &str = "cp -L /tmp/frr/* /etc/frr/ && chown -R frr:frr /etc/frr && chmod 640 /etc/frr/*";
 
 /// Runs the daemons under FRR's own supervisor, in the foreground: the container ends when the supervisor does. Every
 /// image of FRR has these two files.
 const RUN: &str = ". /usr/lib/frr/frrcommon.sh && exec /usr/lib/frr/watchfrr $(daemon_list)";
+
+/// The daemons start as root, prepare their files and change to FRR's user.
+const AS_ROOT: [&str; 7] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "KILL",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+];
+/// zebra programs routes and enters VRFs, bgpd and bfdd use ports below 1024 and raw sockets.
+const FOR_ROUTING: [&str; 4] = ["NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "SYS_ADMIN"];
 
 /// The DaemonSet `frr-k8s`.
 pub(super) fn daemon_set(installation: Installation<'_>) -> DaemonSet {
@@ -64,48 +74,13 @@ pub(super) fn add_to(
         frr(installation),
     ];
     pod.containers.extend(containers);
-    pod.init_containers
-        .get_or_insert_default()
-        .push(prepare(installation));
     let volumes = pod.volumes.get_or_insert_default();
-    volumes.extend([SOCKETS, CONFIGURATION, STATE, TEMPORARY].map(|(name, _)| empty_dir(name)));
+    volumes.extend([SOCKETS, STATE, TEMPORARY].map(|(name, _)| empty_dir(name)));
     volumes.push(config_maps::volume(config_maps::FRR_STARTUP));
 }
 
-fn prepare(installation: Installation<'_>) -> Container {
-    Container {
-        name: "cp-frr-files".to_owned(),
-        image: Some(installation.environment.frr_image.clone()),
-        command: Some(shell("/bin/sh", PREPARE)),
-        security_context: Some(confined(&["CHOWN", "DAC_OVERRIDE", "FOWNER"])),
-        volume_mounts: Some(vec![
-            VolumeMount {
-                read_only: Some(true),
-                ..mount(config_maps::FRR_STARTUP, "/tmp/frr")
-            },
-            at(CONFIGURATION),
-        ]),
-        ..Container::default()
-    }
-}
-
 fn frr(installation: Installation<'_>) -> Container {
-    // The daemons start as root and change to FRR's user, hence the second line; the third is what zebra needs to
-    // program routes and to enter VRFs, and what bgpd needs for its port.
-    let capabilities = [
-        [
-            "CHOWN",
-            "DAC_OVERRIDE",
-            "FOWNER",
-            "KILL",
-            "SETGID",
-            "SETPCAP",
-            "SETUID",
-        ]
-        .as_slice(),
-        &["NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "SYS_ADMIN"],
-    ]
-    .concat();
+    let capabilities = AS_ROOT.iter().chain(&FOR_ROUTING).map(|name| (*name).to_owned());
     Container {
         name: "frr".to_owned(),
         image: Some(installation.environment.frr_image.clone()),
@@ -113,11 +88,19 @@ fn frr(installation: Installation<'_>) -> Container {
         security_context: Some(SecurityContext {
             capabilities: Some(Capabilities {
                 drop: Some(vec!["ALL".to_owned()]),
-                add: Some(capabilities.iter().map(|name| (*name).to_owned()).collect()),
+                add: Some(capabilities.collect()),
             }),
             ..confined(&[])
         }),
-        volume_mounts: Some([SOCKETS, CONFIGURATION, STATE, TEMPORARY].map(at).into()),
+        volume_mounts: Some(vec![
+            at(SOCKETS),
+            at(STATE),
+            at(TEMPORARY),
+            VolumeMount {
+                read_only: Some(true),
+                ..at(STARTUP)
+            },
+        ]),
         ..Container::default()
     }
 }
@@ -144,7 +127,7 @@ fn agent(
         resources,
         // It talks to the daemons over sockets that belong to FRR's user.
         security_context: Some(confined(&["DAC_OVERRIDE"])),
-        volume_mounts: Some(vec![at(SOCKETS), at(CONFIGURATION)]),
+        volume_mounts: Some(vec![at(SOCKETS)]),
         ..Container::default()
     };
     observed(container, port)
