@@ -117,7 +117,7 @@ pub struct MetalLBSpec {
 
     /// How BGP is spoken: `frr` puts FRRouting into the pods of the speakers; `frr-k8s` runs it in pods of its own,
     /// for others to share with FRRConfigurations; `frr-k8s-external` uses an frr-k8s somebody else installed; `native`
-    /// does without FRRouting. When absent, `frr` (on OpenShift `frr-k8s`).
+    /// does without FRRouting. When absent, `frr-k8s`.
     #[serde(
         default,
         rename = "bgpBackend",
