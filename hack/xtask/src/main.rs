@@ -104,7 +104,7 @@ fn run_lab(task: LabTask, progress: &Progress) -> Result<()> {
         LabTask::Up { nodes } => {
             lab.up(nodes, progress)?;
             progress.say("the lab is up");
-            print(&status::hints(&lab));
+            status::print_hints(&lab);
             Ok(())
         }
         LabTask::Down => lab.down(progress),

@@ -1,7 +1,7 @@
 //! A cluster node: containerd, kubelet and kube-proxy in a namespace of their own.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use crate::command;
 use crate::images::{PAUSE_REFERENCE, PackedImage};
 use crate::kubernetes_binaries::Binaries;
 
+/// Parent of all containers' cgroups, below each hierarchy's root.
+pub(super) const CGROUP: &str = "/metallb-lab";
 /// Debian's folder of CNI plugins.
 const CNI_PLUGINS: &str = "/usr/lib/cni";
 
@@ -74,6 +76,12 @@ pub fn programs(lab: &Directory, binaries: &Binaries, node: &Node) -> Programs {
             &["kube-proxy.yaml"],
         ),
     }
+}
+
+/// Where a node's containerd mounts the network namespaces of its pods.
+pub(super) fn pod_namespaces(lab: &Directory, node: &Node) -> PathBuf {
+    lab.of_node(node)
+        .join("containerd/state/io.containerd.grpc.v1.cri/netns")
 }
 
 /// Writes the configuration files of the node's programs.
@@ -213,6 +221,7 @@ makeIPTablesUtilChains: false
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 cgroupDriver: cgroupfs
+cgroupRoot: {CGROUP}/{name}
 cgroupsPerQOS: false
 enforceNodeAllocatable: []
 failCgroupV1: false

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::daemon::{self, Record};
 use super::directory::Directory;
-use super::{network, router};
+use super::{network, node, router};
 use crate::command;
 use crate::progress::Progress;
 
@@ -61,7 +61,7 @@ fn end_containers(lab: &Directory, namespaces: &[String]) -> Result<()> {
     let nodes = namespaces.iter().filter(|name| name.starts_with("lab-node"));
     let mut files: Vec<PathBuf> = nodes.map(|name| Path::new("/run/netns").join(name)).collect();
     for node in super::addresses::nodes(super::addresses::MAX_NODES) {
-        let pods = fs::read_dir(lab.of_node(&node).join("containerd/state/netns"));
+        let pods = fs::read_dir(node::pod_namespaces(lab, &node));
         files.extend(
             pods.into_iter()
                 .flatten()
@@ -129,15 +129,58 @@ fn remove_files(lab: &Directory) -> Result<()> {
     for router in router::ROUTERS {
         router.clean()?;
     }
-    for dir in ["/var/lib/cni/results", "/var/lib/cni/cache/results"] {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with("metallb-lab-") {
-                fs::remove_file(entry.path())?;
-            }
-        }
-    }
+    remove_cni_results()?;
+    remove_cgroups()?;
     if lab.exists() {
         fs::remove_dir_all(lab.root()).with_context(|| format!("cannot remove {}", lab.root().display()))?;
     }
     Ok(())
+}
+
+/// What CNI remembers of our pods: files with the container's id in their name, ours and the loopback plugin's.
+fn remove_cni_results() -> Result<()> {
+    let files: Vec<PathBuf> = entries(Path::new("/var/lib/cni/results"));
+    let name = |file: &PathBuf| {
+        file.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    let id = |name: String| {
+        name.strip_prefix("metallb-lab-")?
+            .split('-')
+            .nth(1)
+            .map(str::to_owned)
+    };
+    let ids: Vec<String> = files.iter().filter_map(|file| id(name(file))).collect();
+    let ours = files
+        .iter()
+        .filter(|file| ids.iter().any(|id| name(file).contains(id)));
+    ours.map(fs::remove_file)
+        .collect::<Result<(), _>>()
+        .context("cannot remove a CNI result")
+}
+
+/// Containers' cgroups are two levels below ours in each hierarchy, and empty once their processes ended.
+fn remove_cgroups() -> Result<()> {
+    for hierarchy in entries(Path::new("/sys/fs/cgroup")) {
+        let root = hierarchy.join(node::CGROUP.trim_start_matches('/'));
+        let nodes = entries(&root);
+        let containers = nodes.iter().flat_map(|node| entries(node));
+        for cgroup in containers
+            .chain(nodes.clone())
+            .chain([root])
+            .filter(|path| path.is_dir())
+        {
+            fs::remove_dir(&cgroup).with_context(|| format!("cannot remove {}", cgroup.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
 }
