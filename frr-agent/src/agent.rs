@@ -1,0 +1,182 @@
+//! The loop: look at the inputs, decide what FRRouting shall do, make it do that, report.
+
+use std::time::Duration;
+
+use metallb_crds::frrk8s::{FRRNodeStateStatus, LogLevel};
+use metallb_frr::config::Config;
+use metallb_frr::render::{self, NodeSettings};
+use metallb_kit::backoff::Backoff;
+use metallb_kit::dirty::Dirty;
+use metallb_kit::http::Gate;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::acceptance::Acceptance;
+use crate::apply::{Frr, Outcome};
+use crate::inputs::{Inputs, Snapshot};
+use crate::metrics::Metrics;
+use crate::status::{Publisher, publishable};
+
+/// How soon to look for a daemon that is not there. It is back within a second when FRRouting restarts it.
+const SEARCH: Duration = Duration::from_millis(250);
+
+/// How often to compare what FRRouting runs with to what it shall run with, when nothing else happens.
+const INSPECTION: Duration = Duration::from_secs(10);
+
+/// Longest wait before a configuration that FRRouting refused is offered again.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// Everything the loop needs; see [`Agent::run`].
+#[derive(Debug)]
+pub struct Agent {
+    pub inputs: Inputs,
+    pub changed: Dirty<()>,
+    pub frr: Frr,
+    /// The settings that do not change while the agent runs; the log level holds unless the API says otherwise.
+    pub node: NodeSettings,
+    pub publisher: Publisher,
+    pub metrics: Metrics,
+    /// Open once FRRouting has been configured.
+    pub configured: Gate,
+}
+
+/// What the loop remembers from one turn to the next.
+#[derive(Debug)]
+struct State {
+    acceptance: Acceptance,
+    wanted: Option<Config>,
+    report: FRRNodeStateStatus,
+    backoff: Backoff<()>,
+    next_look: Instant,
+}
+
+impl Agent {
+    /// Runs until `shutdown`, and then leaves FRRouting as it is.
+    pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut state = State {
+            acceptance: Acceptance::default(),
+            wanted: None,
+            report: FRRNodeStateStatus::default(),
+            backoff: Backoff::new(Duration::from_secs(1), LONGEST_RETRY),
+            next_look: Instant::now(),
+        };
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                _ = self.changed.take() => self.decide(&mut state),
+                () = self.frr.disturbed() => {}
+                () = tokio::time::sleep_until(state.next_look) => {}
+            }
+            self.converge(&mut state).await;
+        }
+    }
+
+    /// Works out what FRRouting shall do now.
+    fn decide(&self, state: &mut State) {
+        let Some(snapshot) = self.inputs.snapshot() else {
+            return;
+        };
+        self.metrics.updates.inc();
+        let decision = state.acceptance.decide(&snapshot);
+        for warning in &decision.warnings {
+            tracing::warn!(warning, "FRRConfiguration in force");
+        }
+        for problem in &decision.problems {
+            tracing::error!(problem, "FRRConfiguration not in force");
+        }
+        if decision.problems.is_empty() {
+            state.report.last_conversion_result = "success".to_owned();
+        } else {
+            self.metrics.update_errors.inc();
+            state.report.last_conversion_result = format!("failed: {}", decision.problems.join("; "));
+        }
+        state.wanted = Some(render::config(&decision.model, &self.settings(&snapshot)));
+    }
+
+    fn settings(&self, snapshot: &Snapshot) -> NodeSettings {
+        let mut settings = self.node.clone();
+        if let Some(level) = snapshot.log_level {
+            settings.log_level = level;
+        }
+        settings
+    }
+
+    /// Makes FRRouting run as decided, and says how that went.
+    async fn converge(&mut self, state: &mut State) {
+        let Some(wanted) = &state.wanted else {
+            state.next_look = Instant::now() + INSPECTION;
+            return;
+        };
+        let outcome = self.frr.bring_to(wanted).await;
+        state.next_look = Instant::now() + self.pause(&outcome, &mut state.backoff);
+        self.log(&outcome);
+        self.count(&outcome, &state.report);
+        self.report(outcome, state);
+    }
+
+    fn pause(&self, outcome: &Outcome, backoff: &mut Backoff<()>) -> Duration {
+        if outcome.is_success() {
+            backoff.succeeded(&());
+            INSPECTION
+        } else if self.frr.is_complete() {
+            backoff.failed(&())
+        } else {
+            SEARCH
+        }
+    }
+
+    fn log(&self, outcome: &Outcome) {
+        for refused in &outcome.refused {
+            tracing::error!(
+                daemon = %refused.daemon, line = refused.line, answer = refused.answer, "FRRouting refused a line"
+            );
+        }
+        if outcome.sent > 0 {
+            tracing::info!(
+                lines = outcome.sent,
+                refused = outcome.refused.len(),
+                "FRRouting configured"
+            );
+        }
+    }
+
+    fn count(&self, outcome: &Outcome, report: &FRRNodeStateStatus) {
+        if outcome.is_success() {
+            self.metrics.config_loaded.set(1);
+            self.configured.open();
+        } else if !outcome.refused.is_empty() {
+            self.metrics.update_errors.inc();
+            // The rest is in force; a line that FRRouting never takes must not keep the node from being ready.
+            self.configured.open();
+        }
+        let is_current = outcome.is_success() && report.last_conversion_result == "success";
+        self.metrics.config_stale.set(i64::from(!is_current));
+    }
+
+    fn report(&self, outcome: Outcome, state: &mut State) {
+        state.report.last_reload_result = outcome.summary();
+        if let Some(running) = outcome.running {
+            state.report.running_config = publishable(running);
+        }
+        self.publisher.send_if_modified(|published| {
+            let differs = published.as_ref() != Some(&state.report);
+            if differs {
+                *published = Some(state.report.clone());
+            }
+            differs
+        });
+    }
+}
+
+/// The level for FRRouting that goes with the one of the agent.
+pub fn log_level(level: metallb_kit::logging::LogLevel) -> LogLevel {
+    use metallb_kit::logging::LogLevel as Flag;
+    match level {
+        Flag::All => LogLevel::All,
+        Flag::Debug => LogLevel::Debug,
+        Flag::Info => LogLevel::Info,
+        Flag::Warn => LogLevel::Warn,
+        Flag::Error => LogLevel::Error,
+        Flag::None => LogLevel::None,
+    }
+}

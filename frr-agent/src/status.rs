@@ -1,0 +1,144 @@
+//! FRRNodeState: how FRRouting on this node is configured, and whether the configurations could be put to work.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use kube::api::Api;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Config;
+use metallb_crds::frrk8s::{FRRNodeState, FRRNodeStateSpec, FRRNodeStateStatus};
+use metallb_kit::apply::{apply, apply_status};
+use metallb_kit::backoff::Backoff;
+use metallb_kit::dirty::Dirty;
+use metallb_kit::tasks::Tasks;
+use metallb_kit::watch::watch;
+use tokio::sync::watch as latest;
+use tokio_util::sync::CancellationToken;
+
+use crate::FIELD_MANAGER;
+
+/// Two writes are at least this far apart, so that a busy node does not load the API server.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Longest running configuration that is published, in bytes. An object in etcd must stay below 1.5 MiB.
+const LONGEST_CONFIG: usize = 512 * 1024;
+
+/// Where the agent says what shall be published; only the latest word counts.
+pub type Publisher = latest::Sender<Option<FRRNodeStateStatus>>;
+
+/// Starts the task that keeps the FRRNodeState of this node as said through the returned [`Publisher`].
+pub fn start(tasks: &Tasks, client: &Client, node_name: &str) -> Publisher {
+    let (publisher, wanted) = latest::channel(None);
+    let api: Api<FRRNodeState> = Api::all(client.clone());
+    let changed = Dirty::new();
+    let config = Config::default().fields(&format!("metadata.name={node_name}"));
+    let mark = changed.clone();
+    let store = watch(tasks, "FRRNodeState", api.clone(), config, move |_| mark.mark(()));
+    let writer = Writer {
+        api,
+        store,
+        name: node_name.to_owned(),
+        wanted,
+    };
+    tasks.spawn("publish FRRNodeState", writer.run(changed, tasks.shutdown()));
+    publisher
+}
+
+struct Writer {
+    api: Api<FRRNodeState>,
+    store: Store<FRRNodeState>,
+    name: String,
+    wanted: latest::Receiver<Option<FRRNodeStateStatus>>,
+}
+
+impl Writer {
+    async fn run(mut self, changed: Dirty<()>, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut backoff = Backoff::new(PACE, Duration::from_secs(60));
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                _ = changed.take() => {}
+                Ok(()) = self.wanted.changed() => {}
+            }
+            let pause = match self.write().await {
+                Ok(()) => {
+                    backoff.succeeded(&());
+                    PACE
+                }
+                Err(error) => {
+                    tracing::warn!(node = self.name, error = %anyhow::Error::from(error), "state of the node not published");
+                    changed.mark(());
+                    backoff.failed(&())
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), metallb_kit::Error> {
+        let Some(status) = self.wanted.borrow_and_update().clone() else {
+            return Ok(());
+        };
+        let live = self.store.get(&ObjectRef::new(&self.name));
+        if live.as_ref().and_then(|live| live.status.as_ref()) == Some(&status) {
+            return Ok(());
+        }
+        let mut desired = FRRNodeState {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: FRRNodeStateSpec::default(),
+            status: None,
+        };
+        if live.is_none() {
+            apply(&self.api, FIELD_MANAGER, &desired).await?;
+        }
+        desired.status = Some(status);
+        apply_status(&self.api, FIELD_MANAGER, &desired).await?;
+        Ok(())
+    }
+}
+
+/// `text` as far as it may be published.
+pub fn publishable(mut text: String) -> String {
+    if text.len() > LONGEST_CONFIG {
+        let whole = text.len();
+        let fits = text.floor_char_boundary(LONGEST_CONFIG);
+        let lines = text
+            .get(..fits)
+            .and_then(|head| head.rfind('\n'))
+            .map_or(0, |end| end + 1);
+        text.truncate(lines);
+        text.push_str(&format!(
+            "! cut off here, the whole configuration has {whole} bytes\n"
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_configuration_is_cut_at_a_line() {
+        let text = publishable("network 10.0.0.0/24\n".repeat(100_000));
+        assert!(text.len() <= LONGEST_CONFIG + 100);
+        let mut lines = text.lines().rev();
+        assert_eq!(
+            lines.next(),
+            Some("! cut off here, the whole configuration has 2000000 bytes")
+        );
+        assert_eq!(lines.next(), Some("network 10.0.0.0/24"));
+    }
+
+    #[test]
+    fn a_short_one_is_left_alone() {
+        assert_eq!(publishable("hostname a\n".to_owned()), "hostname a\n");
+    }
+}
