@@ -6,6 +6,7 @@
 //! ```
 
 mod args;
+mod bgp;
 mod lifecycle;
 
 use anyhow::Context;
@@ -41,14 +42,23 @@ async fn main() -> anyhow::Result<()> {
     )
     .context("metrics of the lifecycle")?;
 
+    let bgp_metrics = bgp::Metrics::new(&registry).context("metrics of the BGP plan")?;
     let address = args.observability.address(DEFAULT_PORT);
     tasks.spawn(
         "observability",
         serve(address, registry, readiness, tasks.shutdown()),
     );
     let shutdown = tasks.shutdown();
+    let bgp = bgp::run(
+        client.clone(),
+        namespace.clone(),
+        lifecycle.settings(),
+        bgp_metrics,
+        shutdown.clone(),
+    );
+    let lifecycle = lifecycle.run(shutdown.clone());
     tasks.spawn("leader", async move {
-        let work = lifecycle.run(shutdown.clone());
+        let work = async { tokio::try_join!(lifecycle, bgp).map(drop) };
         if args.enable_leader_election {
             leader::lead(client, &namespace, LEASE, &args.pod_name, shutdown, work).await
         } else {

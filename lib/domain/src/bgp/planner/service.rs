@@ -51,6 +51,13 @@ impl Service {
         std::mem::replace(&mut self.offer, offer)
     }
 
+    /// Whether endpoints let every node announce it, or none.
+    pub(super) fn is_announced_by_all(&self) -> bool {
+        self.offer
+            .as_ref()
+            .is_ok_and(|offer| !matches!(offer.scope, Scope::Local(_)))
+    }
+
     pub(super) fn cluster_routes(&self, policy: &Policy, ads: &[AdId]) -> Vec<Route> {
         cluster_routes(policy, self.offer.as_ref().ok(), ads)
     }

@@ -1,0 +1,177 @@
+//! BGP for all nodes: watches Services, endpoints, nodes and configuration, and writes one FRRConfiguration per node.
+//!
+//! ```text
+//!  watches ─► Inputs ── keys ──► Engine ── wanted ──► Publisher ─► FRRConfiguration per node
+//!                                  │ Planner (pure)
+//!                                  └──► Reporter ─► ServiceBGPStatus, ConfigurationState, Events
+//! ```
+//!
+//! A change marks a key; the engine takes all marked keys at once, updates the planner and hands on what changed. The
+//! publisher writes as fast as the API server takes it, newest state only. There is no timer between a change and
+//! its first write.
+
+mod configuration_state;
+mod engine;
+mod inputs;
+mod metrics;
+mod publish;
+mod published;
+mod report;
+mod service_status;
+mod withdraw;
+mod writer;
+
+use kube::Client;
+use metallb_domain::bgp::{Planner, SecretHandling};
+use metallb_domain::config::Config;
+use metallb_kit::tasks::Tasks;
+use tokio::sync::watch as latest;
+use tokio_util::sync::CancellationToken;
+
+use crate::lifecycle::Settings;
+use crate::lifecycle::validate::Backend;
+use engine::Engine;
+use inputs::{Awaited, Inputs, Scope};
+use publish::Publisher;
+use report::Reporter;
+
+pub(crate) use metrics::Metrics;
+
+/// What an installation asks of this part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Order {
+    scope: Scope,
+    /// Where FRRConfigurations go.
+    frr_namespace: String,
+    secrets: SecretHandling,
+    ignore_exclude_label: bool,
+}
+
+impl Order {
+    fn of(settings: &Settings, namespace: &str) -> Option<Self> {
+        let Settings::Installed {
+            backend,
+            frr_namespace,
+            load_balancer_class,
+            ignore_exclude_lb,
+        } = settings
+        else {
+            return None;
+        };
+        let passthrough = matches!(
+            backend,
+            Backend::FrrK8sExternal {
+                secret_passthrough: true,
+                ..
+            }
+        );
+        let reference = passthrough || frr_namespace == namespace;
+        Some(Self {
+            scope: Scope {
+                namespace: namespace.to_owned(),
+                load_balancer_class: load_balancer_class.clone(),
+                read_secrets: !passthrough,
+            },
+            frr_namespace: frr_namespace.clone(),
+            secrets: if reference {
+                SecretHandling::Reference
+            } else {
+                SecretHandling::Resolve
+            },
+            ignore_exclude_label: *ignore_exclude_lb,
+        })
+    }
+}
+
+/// Plans and publishes while there is an installation, and withdraws everything when it is removed. `namespace` is
+/// MetalLB's own. Only one replica may do this at a time. Ends on `shutdown`, leaving everything announced.
+pub(crate) async fn run(
+    client: Client,
+    namespace: String,
+    mut settings: latest::Receiver<Settings>,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut last: Option<Order> = None;
+    loop {
+        let now = settings.borrow_and_update().clone();
+        let order = Order::of(&now, &namespace);
+        if let Some(last) = &last
+            && let Some(order) = &order
+            && last.frr_namespace != order.frr_namespace
+        {
+            withdraw::frr_configurations(&client, &last.frr_namespace).await;
+        }
+        if now == Settings::Removed {
+            let frr_namespace = last.as_ref().map_or(&namespace, |last| &last.frr_namespace);
+            withdraw::everything(&client, &namespace, frr_namespace).await;
+        }
+        let tasks = Tasks::new();
+        let work = async {
+            match &order {
+                Some(order) => serve(&tasks, &client, order, &metrics).await,
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => Some(Ok(())),
+            changed = changed(&mut settings, &namespace, &order, &now) => changed.err().map(Err),
+            result = work => Some(result),
+        };
+        tasks.shutdown().cancel();
+        if let Some(outcome) = outcome {
+            return outcome;
+        }
+        last = order.or(last).filter(|_| now != Settings::Removed);
+    }
+}
+
+/// Waits for settings that ask for something else.
+async fn changed(
+    settings: &mut latest::Receiver<Settings>,
+    namespace: &str,
+    order: &Option<Order>,
+    before: &Settings,
+) -> anyhow::Result<()> {
+    let differs = |now: &Settings| match order {
+        Some(_) => Order::of(now, namespace) != *order,
+        None => now != before,
+    };
+    settings.wait_for(differs).await?;
+    Ok(())
+}
+
+/// Plans and publishes as ordered, for ever.
+async fn serve(tasks: &Tasks, client: &Client, order: &Order, metrics: &Metrics) -> anyhow::Result<()> {
+    let awaited = Awaited::new();
+    let inputs = Inputs::follow(tasks, client, order.scope.clone(), &awaited);
+    let look_again = inputs.marker();
+    let publisher = Publisher::follow(
+        tasks,
+        client,
+        &order.frr_namespace,
+        &awaited,
+        metrics.clone(),
+        look_again,
+    );
+    let reporter = Reporter::follow(tasks, client, &order.scope.namespace, &awaited);
+    let mut engine = Engine {
+        inputs,
+        planner: Planner::new(order.ignore_exclude_label),
+        config: Config::default(),
+        problems: Vec::new(),
+        secrets: order.secrets,
+        namespace: order.frr_namespace.clone(),
+        publisher: publisher.clone(),
+        reporter: reporter.clone(),
+        metrics: metrics.clone(),
+    };
+    tokio::select! {
+        // A watch that ends ends this, too.
+        result = tasks.clone().run() => result,
+        () = async {
+            engine.start().await;
+            tokio::join!(engine.run(), publisher.run(), reporter.run());
+        } => anyhow::bail!("the BGP plan is not followed any more"),
+    }
+}
