@@ -14,8 +14,6 @@ use crate::command;
 use crate::images::{PAUSE_REFERENCE, PackedImage};
 use crate::kubernetes_binaries::Binaries;
 
-/// Parent of all containers' cgroups, below each hierarchy's root.
-pub(super) const CGROUP: &str = "/metallb-lab";
 /// Debian's folder of CNI plugins.
 const CNI_PLUGINS: &str = "/usr/lib/cni";
 
@@ -82,6 +80,12 @@ pub fn programs(lab: &Directory, binaries: &Binaries, node: &Node) -> Programs {
 pub(super) fn pod_namespaces(lab: &Directory, node: &Node) -> PathBuf {
     lab.of_node(node)
         .join("containerd/state/io.containerd.grpc.v1.cri/netns")
+}
+
+/// Where a node's containerd keeps a folder for each running container, named by its id.
+pub(super) fn containers(lab: &Directory, node: &Node) -> PathBuf {
+    lab.of_node(node)
+        .join("containerd/state/io.containerd.runtime.v2.task/k8s.io")
 }
 
 /// Writes the configuration files of the node's programs.
@@ -221,7 +225,6 @@ makeIPTablesUtilChains: false
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 cgroupDriver: cgroupfs
-cgroupRoot: {CGROUP}/{name}
 cgroupsPerQOS: false
 enforceNodeAllocatable: []
 failCgroupV1: false

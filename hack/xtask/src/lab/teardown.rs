@@ -25,12 +25,16 @@ pub(super) fn down(lab: &Directory, progress: &Progress) -> Result<()> {
         progress.say("there is no lab");
         return Ok(());
     }
+    let containers = containers(lab);
     progress.step("stop the kubelets", || {
         stop(lab, |name| name.ends_with("-kubelet"))
     })?;
     progress.step("end the containers", || end_containers(lab, &namespaces))?;
     progress.step("stop control plane, nodes and routers", || stop(lab, |_| true))?;
-    progress.step("undo mounts", || unmount_below(lab.root()))?;
+    progress.step("undo mounts", || {
+        remove_traces(&containers)?;
+        unmount_below(lab.root())
+    })?;
     progress.step("delete namespaces", || {
         namespaces
             .iter()
@@ -129,50 +133,61 @@ fn remove_files(lab: &Directory) -> Result<()> {
     for router in router::ROUTERS {
         router.clean()?;
     }
-    remove_cni_results()?;
-    remove_cgroups()?;
     if lab.exists() {
         fs::remove_dir_all(lab.root()).with_context(|| format!("cannot remove {}", lab.root().display()))?;
     }
     Ok(())
 }
 
-/// What CNI remembers of our pods: files with the container's id in their name, ours and the loopback plugin's.
-fn remove_cni_results() -> Result<()> {
-    let files: Vec<PathBuf> = entries(Path::new("/var/lib/cni/results"));
-    let name = |file: &PathBuf| {
-        file.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
-    };
-    let id = |name: String| {
-        name.strip_prefix("metallb-lab-")?
-            .split('-')
-            .nth(1)
-            .map(str::to_owned)
-    };
-    let ids: Vec<String> = files.iter().filter_map(|file| id(name(file))).collect();
-    let ours = files
-        .iter()
-        .filter(|file| ids.iter().any(|id| name(file).contains(id)));
-    ours.map(fs::remove_file)
-        .collect::<Result<(), _>>()
-        .context("cannot remove a CNI result")
+/// A container, and what is left of it outside of the lab's folder when it was killed.
+struct Container {
+    id: String,
+    /// The socket of its shim.
+    socket: Option<PathBuf>,
 }
 
-/// Containers' cgroups are two levels below ours in each hierarchy, and empty once their processes ended.
-fn remove_cgroups() -> Result<()> {
-    for hierarchy in entries(Path::new("/sys/fs/cgroup")) {
-        let root = hierarchy.join(node::CGROUP.trim_start_matches('/'));
-        let nodes = entries(&root);
-        let containers = nodes.iter().flat_map(|node| entries(node));
-        for cgroup in containers
-            .chain(nodes.clone())
-            .chain([root])
-            .filter(|path| path.is_dir())
+fn containers(lab: &Directory) -> Vec<Container> {
+    let nodes = super::addresses::nodes(super::addresses::MAX_NODES);
+    let folders = nodes
+        .iter()
+        .flat_map(|node| entries(&node::containers(lab, node)));
+    let container = |folder: PathBuf| {
+        let address = fs::read_to_string(folder.join("address")).ok();
+        let socket = address.and_then(|address| Some(PathBuf::from(address.trim().strip_prefix("unix://")?)));
+        Some(Container {
+            id: folder.file_name()?.to_str()?.to_owned(),
+            socket,
+        })
+    };
+    folders.filter_map(container).collect()
+}
+
+/// Removes cgroups, shim sockets, and what CNI remembers of pods.
+fn remove_traces(containers: &[Container]) -> Result<()> {
+    let results = entries(Path::new("/var/lib/cni/results"));
+    let hierarchies = entries(Path::new("/sys/fs/cgroup"));
+    for container in containers {
+        for cgroup in hierarchies
+            .iter()
+            .map(|root| root.join("k8s.io").join(&container.id))
         {
-            fs::remove_dir(&cgroup).with_context(|| format!("cannot remove {}", cgroup.display()))?;
+            if cgroup.exists() {
+                fs::remove_dir(&cgroup).with_context(|| format!("cannot remove {}", cgroup.display()))?;
+            }
         }
+        if let Some(socket) = container.socket.iter().find(|socket| socket.exists()) {
+            fs::remove_file(socket).with_context(|| format!("cannot remove {}", socket.display()))?;
+        }
+        for result in results
+            .iter()
+            .filter(|file| file.to_string_lossy().contains(&container.id))
+        {
+            fs::remove_file(result).with_context(|| format!("cannot remove {}", result.display()))?;
+        }
+    }
+    for hierarchy in hierarchies {
+        // Not empty: another cluster's containers are there.
+        let _ = fs::remove_dir(hierarchy.join("k8s.io"));
     }
     Ok(())
 }
