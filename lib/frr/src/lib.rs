@@ -3,36 +3,28 @@
 //! The way of a configuration, from objects to daemons:
 //!
 //! ```text
-//! FRRConfigurations ──merge──► Model ──render──► Config ──diff::plan──► Batches ──vty──► bgpd, bfdd, zebra
-//!                                                   ▲ Config::parse
-//!                                                   └── `show running-config` of the daemons
+//! FRRConfigurations ──merge──► Model ──render──► Config ──diff──► Plan ──vty──► bgpd, bfdd, zebra, ...
+//!                                                   ▲                                    │
+//!                                                   └──── Config::running ◄── `show running-config`
 //! ```
 //!
-//! The interface in short (all of it pure; the caller owns sockets, clocks and the Kubernetes client):
+//! The caller owns sockets, clocks and the Kubernetes client. What it does with this crate:
 //!
-//! ```text
-//! merge::merge(node_labels: &BTreeMap<String, String>, objects: &[Named<'_>], secrets: &Secrets<'_>) -> Merged
-//!     Named   { namespace: &str, name: &str, spec: &FRRConfigurationSpec }
-//!     Secrets = Ignored (admission) | Known(&BTreeMap<String, Secret { type_, password: Option<Password> }>)
-//!     Merged  { model: Model, accepted: Vec<ObjectName>, refused: Vec<Refusal>, warnings: Vec<Warning> }
-//!     Refusal { object: ObjectName, other: Option<ObjectName>, reason: Reason (Display), is_transient() }
-//!     Objects earlier in the slice win a conflict; the later one is refused whole, all the rest is kept.
-//! render::config(model: &Model, node: &NodeSettings) -> Config
-//!     NodeSettings { hostname, log_level: LogLevel, always_block: Vec<IpNet>, router_id: Option<Ipv4Addr> }
-//!     render::fallback_router_id(hostname) -> Ipv4Addr
-//! Config::parse(text: &str) -> Config         reads `show running-config` of one daemon or of all
-//! Config::text() -> String                    a complete frr.conf; Config::redacted() hides passwords
-//! diff::plan(running: &Config, wanted: &Config, version: Version) -> Plan
-//!     Plan  { batches: Vec<Batch>, result: Config }   `result` is `wanted` with the numbers FRR will hold
-//!     Batch { daemon: Daemon, lines: Vec<String> }    to be sent in order on that daemon's socket, in
-//!                                                     configuration mode (see vty::OPEN), until one is refused
-//! vty::encode(command) -> Vec<u8>; vty::Decoder { push(&[u8]), next() -> Option<Reply { text, status }> }
-//! json::{neighbors, summary, bfd_peers, bfd_counters, version}  readers of what FRR shows
-//! ```
+//! 1. [`merge::merge`] makes one [`model::Model`] of all objects that select the node, and says which it had to refuse.
+//! 2. [`render::config`] turns the model into a [`config::Config`], the commands FRRouting must have been told.
+//! 3. [`diff::plan`] compares that with what FRRouting has been told: the [`diff::Plan::result`] of the plan that was
+//!    carried out last or, at the start, after a failure or after a daemon came back, [`config::Config::running`].
+//! 4. It sends the lines of each [`diff::Batch`] in order to each of its daemons ([`daemon::Daemon::socket`]), in the
+//!    protocol of [`vty`], on a connection that was brought into configuration mode by [`vty::OPEN`]. A line fails when
+//!    any daemon answers with another status than success or [`vty::Status::Unknown`], or when all answer with the
+//!    latter. After a failure the way back is the plan from `Config::running` to the last good configuration.
+//! 5. It writes [`config::Config::text`] to `/etc/frr/frr.conf`, so that FRRouting starts with it.
+//! 6. [`json`] reads what FRRouting shows of its sessions.
 
 pub mod config;
 pub mod daemon;
 pub mod diff;
+pub mod json;
 pub mod merge;
 pub mod model;
 pub mod render;
