@@ -31,6 +31,7 @@ pub(super) fn down(lab: &Directory, progress: &Progress) -> Result<()> {
     })?;
     progress.step("end the containers", || end_containers(lab, &namespaces))?;
     progress.step("stop control plane, nodes and routers", || stop(lab, |_| true))?;
+    progress.step("end what has no record", || end_unrecorded(lab, &namespaces))?;
     progress.step("undo mounts", || {
         remove_traces(&containers)?;
         unmount_below(lab.root())
@@ -76,10 +77,37 @@ fn end_containers(lab: &Directory, namespaces: &[String]) -> Result<()> {
         .iter()
         .filter_map(|file| Some(fs::metadata(file).ok()?.ino()))
         .collect();
-    command::wait_until("the end of the containers", Duration::from_secs(20), || {
-        let left: Vec<u32> = processes_in(&inodes)
+    kill_until_none("the end of the containers", || {
+        processes_in(&inodes)
             .into_iter()
             .filter(|pid| !spared.contains(pid))
+            .collect()
+    })
+}
+
+/// Kills daemons of the lab whose record a crash has lost: in our namespaces, with our folder or FRR in their command
+/// line. Other processes there, such as somebody's shell, are not ours to end.
+fn end_unrecorded(lab: &Directory, namespaces: &[String]) -> Result<()> {
+    let root = lab.root().display().to_string();
+    let files = namespaces.iter().map(|name| Path::new("/run/netns").join(name));
+    let inodes: HashSet<u64> = files
+        .filter_map(|file| Some(fs::metadata(file).ok()?.ino()))
+        .collect();
+    let is_daemon = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.contains(&root) || line.starts_with("/usr/lib/frr/")
+    };
+    kill_until_none("the end of daemons without a record", || {
+        processes_in(&inodes).into_iter().filter(is_daemon).collect()
+    })
+}
+
+fn kill_until_none(what: &str, find: impl Fn() -> Vec<u32>) -> Result<()> {
+    command::wait_until(what, Duration::from_secs(20), || {
+        let left: Vec<u32> = find()
+            .into_iter()
+            .filter(|pid| *pid != std::process::id())
             .collect();
         for pid in &left {
             command::succeeds(Command::new("kill").args(["-KILL", &pid.to_string()]));
