@@ -172,7 +172,7 @@ fn is_running(pod: &Pod) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -182,10 +182,10 @@ mod tests {
             .unwrap()
     }
 
-    fn pod(name: &str, node: &str, ready: &str, deleted: Value) -> Pod {
+    fn pod(name: &str, node: &str, ready: &str, deletion: Option<&str>) -> Pod {
         let conditions = json!([{"type": "Ready", "status": ready}]);
         serde_json::from_value(json!({
-            "metadata": {"name": name, "deletionTimestamp": deleted},
+            "metadata": {"name": name, "deletionTimestamp": deletion},
             "spec": {"nodeName": node, "containers": []},
             "status": {"conditions": conditions},
         }))
@@ -201,8 +201,8 @@ mod tests {
         for name in ["n1", "n2"] {
             members.node_applied(&node(name, "True"));
         }
-        members.pod_applied(&pod("p1", "n1", "True", Value::Null));
-        members.pod_applied(&pod("p2", "n2", "True", Value::Null));
+        members.pod_applied(&pod("p1", "n1", "True", None));
+        members.pod_applied(&pod("p2", "n2", "True", None));
         log.lock().unwrap().clear();
         (members, log)
     }
@@ -214,7 +214,7 @@ mod tests {
         members.node_applied(&node("n1", "Unknown"));
         assert!(!members.alive("n1"));
         members.node_applied(&node("n1", "True"));
-        members.pod_applied(&pod("p2", "n2", "False", Value::Null));
+        members.pod_applied(&pod("p2", "n2", "False", None));
         assert!(members.alive("n1") && !members.alive("n2"));
         members.node_deleted("n1");
         assert!(!members.alive("n1"));
@@ -225,8 +225,8 @@ mod tests {
     fn what_changes_nothing_is_not_reported() {
         let (members, log) = members();
         members.node_applied(&node("n1", "True"));
-        members.pod_applied(&pod("p1", "n1", "True", Value::Null));
-        members.pod_applied(&pod("p1-new", "n1", "True", Value::Null));
+        members.pod_applied(&pod("p1", "n1", "True", None));
+        members.pod_applied(&pod("p1-new", "n1", "True", None));
         members.pod_deleted("p1");
         assert!(members.alive("n1"), "the Pod that replaces it is ready");
         assert!(log.lock().unwrap().is_empty());
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_pod_that_is_being_deleted_does_not_count() {
         let (members, log) = members();
-        members.pod_applied(&pod("p1", "n1", "True", json!("2026-01-01T00:00:00Z")));
+        members.pod_applied(&pod("p1", "n1", "True", Some("2026-01-01T00:00:00Z")));
         assert!(!members.alive("n1"));
         assert_eq!(*log.lock().unwrap(), ["n1"]);
     }
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn without_any_pod_nodes_alone_count() {
         let (members, log) = members();
-        members.pod_applied(&pod("p1", "n1", "False", Value::Null));
+        members.pod_applied(&pod("p1", "n1", "False", None));
         members.pod_deleted("p2");
         assert!(!members.alive("n1") && !members.alive("n2"));
         log.lock().unwrap().clear();

@@ -29,6 +29,7 @@ fn pool(name: &str, addresses: &str) -> Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write json! in place")]
 fn ad(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement", "metadata": {"name": name}, "spec": spec})
 }
@@ -321,7 +322,7 @@ fn a_configuration_tells_which_pools_it_touches() {
         set(&["p"])
     );
     assert_eq!(
-        scene.configure(&[p.clone(), q.clone()], &[for_p.clone()]),
+        scene.configure(&[p.clone(), q.clone()], std::slice::from_ref(&for_p)),
         set(&["p", "q"])
     );
     assert_eq!(scene.configure(&[p], &[for_p]), set(&["q"]));
