@@ -65,7 +65,7 @@ impl Agent {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = self.changed.take() => self.decide(&mut state),
                 () = self.frr.disturbed() => {}
-                () = tokio::time::sleep_until(state.next_look) => {}
+                () = tokio::time::sleep_until(state.next_look) => self.frr.doubt(),
             }
             self.converge(&mut state).await;
         }

@@ -54,7 +54,7 @@ pub struct Refused {
 /// How an attempt to configure FRRouting ended.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What FRRouting runs with, without passwords; `None` when that was not looked at.
+    /// What FRRouting runs with now, without passwords, if that has changed.
     pub running: Option<String>,
     /// Lines sent.
     pub sent: usize,
@@ -203,13 +203,11 @@ impl Frr {
         let hash = self.hasher.hash_one(&texts);
         if self.seen.as_ref().is_none_or(|seen| seen.hash != hash) {
             let texts = texts.iter().map(|(daemon, text)| (*daemon, text.as_str()));
-            self.seen = Some(Seen {
-                hash,
-                config: Config::running(texts, version),
-            });
+            let config = Config::running(texts, version);
+            outcome.running = Some(config.redacted());
+            self.seen = Some(Seen { hash, config });
         }
         self.is_doubtful = !is_whole;
-        outcome.running = self.seen.as_ref().map(|seen| seen.config.redacted());
     }
 
     /// Connects to the daemons that are not connected; says why it could not.

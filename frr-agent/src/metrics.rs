@@ -6,7 +6,9 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::sessions::{BfdSession, BgpSession, Sessions};
+use metallb_frr::json::Neighbor;
+
+use crate::sessions::{BfdSession, Sessions};
 
 /// Counters and gauges about the agent itself.
 #[derive(Clone, Debug)]
@@ -74,7 +76,7 @@ type Of<S> = fn(&S) -> u64;
 /// belongs to a gauge.
 type Definition<S> = (&'static str, &'static str, bool, Of<S>);
 
-const BGP: &[Definition<BgpSession>] = &[
+const BGP: &[Definition<Neighbor>] = &[
     (
         "frrk8s_bgp_session_up",
         "1 while the BGP session is established.",
@@ -97,61 +99,61 @@ const BGP: &[Definition<BgpSession>] = &[
         "frrk8s_bgp_opens_sent",
         "Number of BGP OPEN messages sent.",
         true,
-        |s| s.opens_sent,
+        |s| s.messages.opens_sent,
     ),
     (
         "frrk8s_bgp_opens_received",
         "Number of BGP OPEN messages received.",
         true,
-        |s| s.opens_received,
+        |s| s.messages.opens_received,
     ),
     (
         "frrk8s_bgp_notifications_sent",
         "Number of BGP NOTIFICATION messages sent.",
         true,
-        |s| s.notifications_sent,
+        |s| s.messages.notifications_sent,
     ),
     (
         "frrk8s_bgp_updates_total",
         "Number of BGP UPDATE messages sent.",
         true,
-        |s| s.updates_sent,
+        |s| s.messages.updates_sent,
     ),
     (
         "frrk8s_bgp_updates_total_received",
         "Number of BGP UPDATE messages received.",
         true,
-        |s| s.updates_received,
+        |s| s.messages.updates_received,
     ),
     (
         "frrk8s_bgp_keepalives_sent",
         "Number of BGP KEEPALIVE messages sent.",
         true,
-        |s| s.keepalives_sent,
+        |s| s.messages.keepalives_sent,
     ),
     (
         "frrk8s_bgp_keepalives_received",
         "Number of BGP KEEPALIVE messages received.",
         true,
-        |s| s.keepalives_received,
+        |s| s.messages.keepalives_received,
     ),
     (
         "frrk8s_bgp_route_refresh_sent",
         "Number of BGP ROUTE-REFRESH messages sent.",
         true,
-        |s| s.route_refreshes_sent,
+        |s| s.messages.route_refresh_sent,
     ),
     (
         "frrk8s_bgp_total_sent",
         "Number of BGP messages sent.",
         true,
-        |s| s.messages_sent,
+        |s| s.messages.total_sent,
     ),
     (
         "frrk8s_bgp_total_received",
         "Number of BGP messages received.",
         true,
-        |s| s.messages_received,
+        |s| s.messages.total_received,
     ),
 ];
 
@@ -160,49 +162,49 @@ const BFD: &[Definition<BfdSession>] = &[
         "frrk8s_bfd_session_up",
         "1 while the BFD session is up.",
         false,
-        |s| u64::from(s.is_up()),
+        |s| u64::from(s.peer.is_up()),
     ),
     (
         "frrk8s_bfd_control_packet_input",
         "Number of BFD control packets received.",
         true,
-        |s| s.control_in,
+        |s| s.counters.control_packet_input,
     ),
     (
         "frrk8s_bfd_control_packet_output",
         "Number of BFD control packets sent.",
         true,
-        |s| s.control_out,
+        |s| s.counters.control_packet_output,
     ),
     (
         "frrk8s_bfd_echo_packet_input",
         "Number of BFD echo packets received.",
         true,
-        |s| s.echo_in,
+        |s| s.counters.echo_packet_input,
     ),
     (
         "frrk8s_bfd_echo_packet_output",
         "Number of BFD echo packets sent.",
         true,
-        |s| s.echo_out,
+        |s| s.counters.echo_packet_output,
     ),
     (
         "frrk8s_bfd_session_up_events",
         "Number of times the BFD session came up.",
         true,
-        |s| s.up_events,
+        |s| s.counters.session_up,
     ),
     (
         "frrk8s_bfd_session_down_events",
         "Number of times the BFD session went down.",
         true,
-        |s| s.down_events,
+        |s| s.counters.session_down,
     ),
     (
         "frrk8s_bfd_zebra_notifications",
         "Number of notifications from zebra about the BFD session.",
         true,
-        |s| s.zebra_notifications,
+        |s| s.counters.zebra_notifications,
     ),
 ];
 
@@ -243,7 +245,7 @@ impl Collector for SessionCollector {
             .map(|definition| family(definition, &sessions.bgp, |s| (&s.peer, &s.vrf)));
         let bfd = BFD
             .iter()
-            .map(|definition| family(definition, &sessions.bfd, |s| (&s.peer, &s.vrf)));
+            .map(|definition| family(definition, &sessions.bfd, |s| (&s.peer.peer, &s.peer.vrf)));
         let families: prometheus::Result<Vec<Vec<_>>> = bgp.chain(bfd).collect();
         families
             .map(|families| families.into_iter().flatten().collect())
@@ -280,6 +282,7 @@ fn family<S>(
 
 #[cfg(test)]
 mod tests {
+    use metallb_frr::json::{BfdPeer, MessageStats};
     use prometheus::{Encoder, TextEncoder};
 
     use super::*;
@@ -295,19 +298,26 @@ mod tests {
         let registry = Registry::new();
         let shared = Shared::default();
         Metrics::register(&registry, shared.clone()).unwrap();
-        let bgp = BgpSession {
+        let bgp = Neighbor {
             peer: "198.51.100.11".into(),
             vrf: "default".into(),
             state: "Established".into(),
             prefixes_sent: 2,
-            opens_sent: 3,
-            ..BgpSession::default()
+            messages: MessageStats {
+                opens_sent: 3,
+                ..MessageStats::default()
+            },
+            ..Neighbor::default()
         };
-        let bfd = BfdSession {
+        let peer = BfdPeer {
             peer: "198.51.100.11".into(),
             vrf: "blue".into(),
             status: "up".into(),
-            ..Default::default()
+            ..BfdPeer::default()
+        };
+        let bfd = BfdSession {
+            peer,
+            ..BfdSession::default()
         };
         shared.set(Arc::new(Sessions {
             bgp: vec![bgp],

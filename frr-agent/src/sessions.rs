@@ -1,9 +1,12 @@
 //! The BGP and BFD sessions of this node: what FRRouting says about them, and the BGPSessionStates that show it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use metallb_frr::daemon::Daemon;
+use metallb_frr::json::{self, BfdCounters, BfdPeer, Neighbor};
 use metallb_kit::dirty::Dirty;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +14,6 @@ use crate::metrics::Shared;
 use crate::vty::{Connection, Error};
 
 pub mod publish;
-mod read;
 
 /// How long a daemon may take to list its sessions.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -22,64 +24,15 @@ const PATIENCE: u32 = 5;
 /// All sessions of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sessions {
-    pub bgp: Vec<BgpSession>,
+    pub bgp: Vec<Neighbor>,
     pub bfd: Vec<BfdSession>,
 }
 
-/// A BGP session. The counters start at 0 when bgpd does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BgpSession {
-    /// Address or interface.
-    pub peer: String,
-    /// As FRRouting calls it: `default` for the default one.
-    pub vrf: String,
-    /// In FRRouting's words, for example `Established`.
-    pub state: String,
-    /// State of the BFD session of this peer, for example `Up`; empty without BFD.
-    pub bfd_state: String,
-    /// Sum over all families.
-    pub prefixes_sent: u64,
-    pub prefixes_accepted: u64,
-    pub opens_sent: u64,
-    pub opens_received: u64,
-    pub notifications_sent: u64,
-    pub updates_sent: u64,
-    pub updates_received: u64,
-    pub keepalives_sent: u64,
-    pub keepalives_received: u64,
-    pub route_refreshes_sent: u64,
-    pub messages_sent: u64,
-    pub messages_received: u64,
-}
-
-impl BgpSession {
-    /// Whether routes can be exchanged.
-    pub fn is_established(&self) -> bool {
-        self.state == "Established"
-    }
-}
-
-/// A BFD session. The counters start at 0 when bfdd does.
+/// A BFD session and what was counted about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BfdSession {
-    pub peer: String,
-    pub vrf: String,
-    /// In FRRouting's words, for example `up`.
-    pub status: String,
-    pub control_in: u64,
-    pub control_out: u64,
-    pub echo_in: u64,
-    pub echo_out: u64,
-    pub up_events: u64,
-    pub down_events: u64,
-    pub zebra_notifications: u64,
-}
-
-impl BfdSession {
-    /// Whether the peer is alive.
-    pub fn is_up(&self) -> bool {
-        self.status == "up"
-    }
+    pub peer: BfdPeer,
+    pub counters: BfdCounters,
 }
 
 /// Looks at the sessions of FRRouting over connections of its own, so that it need not wait for configuration.
@@ -140,7 +93,7 @@ impl Poller {
                     s.vrf.clone(),
                     s.peer.clone(),
                     s.state.clone(),
-                    s.bfd_state.clone(),
+                    s.bfd_status.clone(),
                 )
             });
             states.collect::<Vec<_>>()
@@ -154,8 +107,8 @@ impl Poller {
 
     /// Cost: one command to bgpd and two to bfdd.
     async fn look(&mut self) -> anyhow::Result<Sessions> {
-        let bgpd = self.sockets.join("bgpd.vty");
-        let bgp = read::bgp(&ask(&mut self.bgpd, &bgpd, "show bgp vrf all neighbors json").await?)?;
+        let bgpd = self.sockets.join(Daemon::Bgpd.socket());
+        let bgp = json::neighbors(&ask(&mut self.bgpd, &bgpd, json::NEIGHBORS).await?)?;
         // BGP runs without BFD, too.
         let bfd = self.look_at_bfd().await.unwrap_or_else(|error| {
             tracing::debug!(error = %format!("{error:#}"), "BFD sessions cannot be seen");
@@ -165,11 +118,26 @@ impl Poller {
     }
 
     async fn look_at_bfd(&mut self) -> anyhow::Result<Vec<BfdSession>> {
-        let bfdd = self.sockets.join("bfdd.vty");
-        let peers = ask(&mut self.bfdd, &bfdd, "show bfd peers json").await?;
-        let counters = ask(&mut self.bfdd, &bfdd, "show bfd peers counters json").await?;
-        read::bfd(&peers, &counters)
+        let bfdd = self.sockets.join(Daemon::Bfdd.socket());
+        let peers = json::bfd_peers(&ask(&mut self.bfdd, &bfdd, json::BFD_PEERS).await?)?;
+        let counters = json::bfd_counters(&ask(&mut self.bfdd, &bfdd, json::BFD_COUNTERS).await?)?;
+        Ok(with_counters(peers, counters))
     }
+}
+
+fn with_counters(peers: Vec<BfdPeer>, counters: Vec<BfdCounters>) -> Vec<BfdSession> {
+    let key = |vrf: &str, peer: &str, interface: &str| [vrf, peer, interface].map(str::to_owned);
+    let mut counters: HashMap<_, _> = counters
+        .into_iter()
+        .map(|counted| (key(&counted.vrf, &counted.peer, &counted.interface), counted))
+        .collect();
+    let sessions = peers.into_iter().map(|peer| {
+        let counters = counters
+            .remove(&key(&peer.vrf, &peer.peer, &peer.interface))
+            .unwrap_or_default();
+        BfdSession { peer, counters }
+    });
+    sessions.collect()
 }
 
 /// Asks a daemon, connecting first if need be; a connection that failed is given up.
@@ -181,4 +149,30 @@ async fn ask(connection: &mut Option<Connection>, socket: &Path, command: &str) 
     let reply = open.run(command).await?;
     *connection = Some(open);
     Ok(reply.text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_go_with_their_session() {
+        let peer = |vrf: &str| BfdPeer {
+            vrf: vrf.into(),
+            peer: "192.0.2.1".into(),
+            ..BfdPeer::default()
+        };
+        let counted = BfdCounters {
+            vrf: "blue".into(),
+            peer: "192.0.2.1".into(),
+            session_down: 2,
+            ..BfdCounters::default()
+        };
+        let sessions = with_counters(vec![peer("default"), peer("blue")], vec![counted]);
+        let downs: Vec<_> = sessions
+            .iter()
+            .map(|session| session.counters.session_down)
+            .collect();
+        assert_eq!(downs, [0, 2]);
+    }
 }

@@ -12,6 +12,7 @@ use kube::runtime::reflector::Store;
 use kube::runtime::watcher::Config;
 use kube::{Client, Resource, ResourceExt};
 use metallb_crds::frrk8s::{BGPSessionState, BGPSessionStateSpec, BGPSessionStateStatus};
+use metallb_frr::json::Neighbor;
 use metallb_kit::Error;
 use metallb_kit::apply::{apply, apply_status, delete, within};
 use metallb_kit::backoff::Backoff;
@@ -20,7 +21,7 @@ use metallb_kit::tasks::Tasks;
 use metallb_kit::watch::{Change, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{BgpSession, Sessions};
+use super::Sessions;
 use crate::FIELD_MANAGER;
 use crate::metrics::Shared;
 
@@ -180,7 +181,7 @@ fn desired(
     states.map(|state| (state.name_any(), state)).collect()
 }
 
-fn state(session: &BgpSession, owner: &Owner, reference: Option<&OwnerReference>) -> BGPSessionState {
+fn state(session: &Neighbor, owner: &Owner, reference: Option<&OwnerReference>) -> BGPSessionState {
     let peer = peer_text(&session.peer);
     let vrf = if session.vrf == "default" {
         ""
@@ -204,11 +205,7 @@ fn state(session: &BgpSession, owner: &Owner, reference: Option<&OwnerReference>
         status: Some(BGPSessionStateStatus {
             node: owner.node_name.clone(),
             bgp_status: session.state.clone(),
-            bfd_status: if session.bfd_state.is_empty() {
-                "N/A".to_owned()
-            } else {
-                session.bfd_state.clone()
-            },
+            bfd_status: session.bfd_status.clone().unwrap_or_else(|| "N/A".to_owned()),
             vrf: vrf.to_owned(),
             peer,
         }),
@@ -260,11 +257,11 @@ mod tests {
 
     #[test]
     fn a_session_is_shown_the_way_clients_look_for_it() {
-        let session = BgpSession {
+        let session = Neighbor {
             peer: "2001:db8:51::16".into(),
             vrf: "default".into(),
             state: "Established".into(),
-            ..BgpSession::default()
+            ..Neighbor::default()
         };
         let shown = state(&session, &owner(), None);
         let text = "2001-0db8-0051-0000-0000-0000-0000-0016";
@@ -280,10 +277,10 @@ mod tests {
 
     #[test]
     fn sessions_to_one_peer_in_two_vrfs_are_two_objects() {
-        let session = |vrf: &str| BgpSession {
+        let session = |vrf: &str| Neighbor {
             peer: "192.0.2.1".into(),
             vrf: vrf.into(),
-            ..BgpSession::default()
+            ..Neighbor::default()
         };
         let sessions = Sessions {
             bgp: vec![session("default"), session("blue")],

@@ -1,0 +1,421 @@
+//! The agent between a real API server and a real FRRouting with a real peer.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use frr_agent::args::Args;
+use k8s_openapi::api::core::v1::{Node as KubernetesNode, Secret};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use metallb_crds::frrk8s::{BGPSessionState, FRRConfiguration, FRRNodeState, FRRNodeStateStatus};
+use metallb_frr::daemon::Daemon;
+use metallb_kit::args::Observability;
+use metallb_kit::logging::LogLevel;
+use metallb_kit::tasks::Tasks;
+use metallb_tests::api_server::ApiServer;
+use metallb_tests::frr::{Instance, Network, ROOT_VARIABLE, Release};
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "metallb-system";
+const NODE: &str = "worker-a";
+
+/// The node is host 1 of the network, the peer host 2.
+struct Lab {
+    client: Client,
+    frr: Instance,
+    peer: Instance,
+    port: u16,
+    tasks: Tasks,
+    _api: ApiServer,
+    _network: Network,
+}
+
+impl Lab {
+    async fn new(release: &Release) -> Self {
+        let api = ApiServer::start().await.unwrap();
+        api.install_crds().await.unwrap();
+        api.create_namespace(NAMESPACE).await.unwrap();
+        let client = api.client();
+        let node = json!({ "metadata": { "name": NODE, "labels": { "zone": "east" } } });
+        let nodes: Api<KubernetesNode> = Api::all(client.clone());
+        nodes
+            .create(&PostParams::default(), &serde_json::from_value(node).unwrap())
+            .await
+            .unwrap();
+
+        let network = Network::new(2);
+        let frr = Instance::start(release, &network.host(1));
+        let mut peer = Instance::start(&Release::installed(), &network.host(2));
+        peer.configure(
+            Daemon::Bgpd,
+            &[
+                "router bgp 64601",
+                "no bgp ebgp-requires-policy",
+                "neighbor 198.51.100.1 remote-as 64500",
+                "neighbor 198.51.100.1 timers connect 1",
+            ],
+        );
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let tasks = Tasks::new();
+        frr_agent::start(&tasks, &client, args(release, &network.host(1), port)).unwrap();
+        Self {
+            client,
+            frr,
+            peer,
+            port,
+            tasks,
+            _api: api,
+            _network: network,
+        }
+    }
+
+    fn configurations(&self) -> Api<FRRConfiguration> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    async fn apply(&self, name: &str, spec: Value) {
+        let object = json!({
+            "apiVersion": "frrk8s.metallb.io/v1beta1", "kind": "FRRConfiguration",
+            "metadata": { "name": name }, "spec": spec,
+        });
+        let params = PatchParams::apply("test").force();
+        self.configurations()
+            .patch(name, &params, &Patch::Apply(object))
+            .await
+            .unwrap();
+    }
+
+    /// The prefixes the peer has learned from the node.
+    fn routes(&mut self) -> Vec<String> {
+        let table = self.peer.json("bgp ipv4 unicast");
+        table["routes"]
+            .as_object()
+            .map(|routes| routes.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    async fn wait_for_routes(&mut self, expected: &[&str]) {
+        let deadline = deadline();
+        while self.routes() != expected {
+            assert!(
+                Instant::now() < deadline,
+                "{:?} in place of {expected:?}; {:?}",
+                self.routes(),
+                self.state().await
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn state(&self) -> FRRNodeStateStatus {
+        let api: Api<FRRNodeState> = Api::all(self.client.clone());
+        api.get_opt(NODE)
+            .await
+            .unwrap()
+            .and_then(|state| state.status)
+            .unwrap_or_default()
+    }
+
+    async fn wait_for_state(&self, what: &str, is_so: impl Fn(&FRRNodeStateStatus) -> bool) {
+        let deadline = deadline();
+        loop {
+            let state = self.state().await;
+            if is_so(&state) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {what}: {state:#?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn wait_for_sessions(&self, expected: &[(&str, &str)]) {
+        let api: Api<BGPSessionState> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let deadline = deadline();
+        loop {
+            let states = api.list(&ListParams::default()).await.unwrap();
+            let states = states.into_iter().map(|state| state.status.unwrap_or_default());
+            let found: Vec<(String, String)> = states.map(|state| (state.peer, state.bgp_status)).collect();
+            if found
+                .iter()
+                .map(|(peer, state)| (peer.as_str(), state.as_str()))
+                .eq(expected.iter().copied())
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{found:?} in place of {expected:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What the agent's endpoint answers.
+    async fn get(&self, path: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
+            .await
+            .unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn stop_agent(&self) {
+        self.tasks.shutdown().cancel();
+    }
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(90)
+}
+
+fn args(release: &Release, host: &str, port: u16) -> Args {
+    let is_other = Release::other().is_some_and(|other| other.version == release.version);
+    let root = is_other.then(|| std::env::var_os(ROOT_VARIABLE)).flatten();
+    let root = root.map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    Args {
+        observability: Observability {
+            log_level: LogLevel::Info,
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: Some(port),
+        },
+        node_name: NODE.to_owned(),
+        namespace: Some(NAMESPACE.to_owned()),
+        pod_name: None,
+        frr_socket_dir: root.join("run/frr").join(host),
+        always_block: Vec::new(),
+        poll_interval: Duration::from_millis(200),
+    }
+}
+
+fn router(prefixes: &[&str], neighbor: Value) -> Value {
+    let mut peer = json!({
+        "address": "198.51.100.2", "asn": 64601, "connectTime": "1s",
+        "toAdvertise": { "allowed": { "mode": "all" } },
+    });
+    peer.as_object_mut()
+        .unwrap()
+        .extend(neighbor.as_object().unwrap().clone());
+    json!({ "bgp": { "routers": [{ "asn": 64500, "prefixes": prefixes, "neighbors": [peer] }] } })
+}
+
+#[tokio::test]
+async fn an_frr_configuration_becomes_routes_at_the_peer() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release).await;
+        lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+        lab.wait_for_routes(&["10.70.1.0/24"]).await;
+        lab.wait_for_sessions(&[("198.51.100.2", "Established")]).await;
+        lab.wait_for_state("the running configuration", |state| {
+            state.last_conversion_result == "success"
+                && state.last_reload_result == "success"
+                && state.running_config.contains("router bgp 64500")
+        })
+        .await;
+        assert!(lab.get("/readyz").await.starts_with("HTTP/1.1 200"));
+
+        lab.apply("a", router(&["10.70.1.0/24", "10.70.2.0/24"], json!({})))
+            .await;
+        lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]).await;
+        let metrics = lab.get("/metrics").await;
+        assert!(
+            metrics.contains("frrk8s_bgp_session_up{peer=\"198.51.100.2\",vrf=\"default\"} 1"),
+            "{metrics}"
+        );
+        assert!(
+            metrics.contains("frrk8s_k8s_client_config_stale_bool 0"),
+            "{metrics}"
+        );
+
+        // Only objects that select the node count, and only its own labelled ones.
+        lab.apply(
+            "b",
+            json!({
+                "nodeSelector": { "matchLabels": { "zone": "west" } },
+                "bgp": { "routers": [{ "asn": 64501 }] },
+            }),
+        )
+        .await;
+        lab.wait_for_state("no refusal", |state| state.last_conversion_result == "success")
+            .await;
+
+        lab.configurations()
+            .delete("a", &DeleteParams::default())
+            .await
+            .unwrap();
+        lab.wait_for_routes(&[]).await;
+        lab.wait_for_sessions(&[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_daemon_gets_its_configuration_again() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release).await;
+        lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+        lab.wait_for_routes(&["10.70.1.0/24"]).await;
+        lab.frr.kill_daemon(Daemon::Bgpd);
+        lab.wait_for_routes(&[]).await;
+        lab.frr.start_daemon(Daemon::Bgpd);
+        lab.wait_for_routes(&["10.70.1.0/24"]).await;
+        lab.wait_for_state("success", |state| state.last_reload_result == "success")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_in_frr_is_put_right() {
+    let mut lab = Lab::new(&Release::installed()).await;
+    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.wait_for_routes(&["10.70.1.0/24"]).await;
+    lab.frr.configure(Daemon::Bgpd, &["no router bgp 64500"]);
+    lab.wait_for_routes(&[]).await;
+    lab.wait_for_routes(&["10.70.1.0/24"]).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_ends_leaves_frr_alone() {
+    let mut lab = Lab::new(&Release::installed()).await;
+    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.wait_for_routes(&["10.70.1.0/24"]).await;
+    let before = lab.frr.show("running-config");
+    lab.stop_agent().await;
+    lab.configurations()
+        .delete("a", &DeleteParams::default())
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(lab.frr.show("running-config"), before);
+}
+
+#[tokio::test]
+async fn one_bad_object_takes_nothing_down() {
+    let mut lab = Lab::new(&Release::installed()).await;
+    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.wait_for_routes(&["10.70.1.0/24"]).await;
+
+    // Another AS number: it contradicts `a`, which is in force.
+    lab.apply("0", json!({ "bgp": { "routers": [{ "asn": 64999 }] } }))
+        .await;
+    lab.wait_for_state("the refused object", |state| {
+        state.last_conversion_result.starts_with("failed: ")
+            && state.last_conversion_result.contains("metallb-system/0")
+    })
+    .await;
+    // An object in force that is broken by a change stays in force as it was.
+    lab.apply("a", router(&["10.70.1.0/24", "nonsense"], json!({})))
+        .await;
+    lab.wait_for_state("the broken object", |state| {
+        state.last_conversion_result.contains("metallb-system/a")
+    })
+    .await;
+    lab.configurations()
+        .delete("0", &DeleteParams::default())
+        .await
+        .unwrap();
+    lab.wait_for_state("one refusal less", |state| {
+        !state.last_conversion_result.contains("metallb-system/0")
+    })
+    .await;
+    assert_eq!(lab.routes(), ["10.70.1.0/24"]);
+
+    lab.apply("a", router(&["10.70.3.0/24"], json!({}))).await;
+    lab.wait_for_routes(&["10.70.3.0/24"]).await;
+    lab.wait_for_state("success", |state| state.last_conversion_result == "success")
+        .await;
+}
+
+#[tokio::test]
+async fn a_line_that_frr_refuses_is_named_and_the_rest_is_done() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release).await;
+        lab.apply(
+            "raw",
+            json!({ "raw": { "rawConfig": "there is no such command\n" } }),
+        )
+        .await;
+        lab.apply("z", router(&["10.70.1.0/24"], json!({}))).await;
+        lab.wait_for_routes(&["10.70.1.0/24"]).await;
+        lab.wait_for_state("the refused line", |state| {
+            state.last_reload_result.contains("ERROR")
+                && state.last_reload_result.contains("there is no such command")
+        })
+        .await;
+        assert!(
+            lab.get("/metrics")
+                .await
+                .contains("frrk8s_k8s_client_config_stale_bool 1")
+        );
+        lab.configurations()
+            .delete("raw", &DeleteParams::default())
+            .await
+            .unwrap();
+        lab.wait_for_state("success", |state| state.last_reload_result == "success")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_from_a_secret_is_used_and_not_shown() {
+    let mut lab = Lab::new(&Release::installed()).await;
+    lab.peer.configure(
+        Daemon::Bgpd,
+        &["router bgp 64601", "neighbor 198.51.100.1 password s3cr3t!"],
+    );
+    lab.apply(
+        "a",
+        router(&["10.70.1.0/24"], json!({ "passwordSecret": { "name": "bgp" } })),
+    )
+    .await;
+    lab.wait_for_state("the missing Secret", |state| {
+        state.last_conversion_result.contains("secret bgp not found")
+    })
+    .await;
+
+    let secret = json!({
+        "metadata": { "name": "bgp" }, "type": "kubernetes.io/basic-auth", "stringData": { "password": "s3cr3t!" },
+    });
+    let secrets: Api<Secret> = Api::namespaced(lab.client.clone(), NAMESPACE);
+    secrets
+        .create(&PostParams::default(), &serde_json::from_value(secret).unwrap())
+        .await
+        .unwrap();
+    lab.wait_for_routes(&["10.70.1.0/24"]).await;
+    lab.wait_for_state("the running configuration", |state| {
+        state.last_conversion_result == "success" && state.running_config.contains(" password ")
+    })
+    .await;
+    assert!(!lab.state().await.running_config.contains("s3cr3t"));
+
+    // The session does not depend on the Secret being there for ever.
+    secrets.delete("bgp", &DeleteParams::default()).await.unwrap();
+    lab.wait_for_state("the missing Secret", |state| {
+        state.last_conversion_result.contains("secret bgp not found")
+    })
+    .await;
+    assert_eq!(lab.routes(), ["10.70.1.0/24"]);
+}
+
+#[tokio::test]
+async fn a_label_of_the_node_selects_other_objects() {
+    let mut lab = Lab::new(&Release::installed()).await;
+    for (zone, prefix) in [("east", "10.70.1.0/24"), ("west", "10.70.2.0/24")] {
+        let mut spec = router(&[prefix], json!({}));
+        spec["nodeSelector"] = json!({ "matchLabels": { "zone": zone } });
+        lab.apply(zone, spec).await;
+    }
+    lab.wait_for_routes(&["10.70.1.0/24"]).await;
+    let nodes: Api<KubernetesNode> = Api::all(lab.client.clone());
+    let patch = json!({ "metadata": { "labels": { "zone": "west" } } });
+    let node = nodes
+        .patch(NODE, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+    assert_eq!(node.labels().get("zone").map(String::as_str), Some("west"));
+    lab.wait_for_routes(&["10.70.2.0/24"]).await;
+}
