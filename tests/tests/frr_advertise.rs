@@ -31,7 +31,11 @@ impl Lab {
                 "neighbor 2001:db8:51::1 activate",
             ],
         );
-        Self { node, peer, _network: network }
+        Self {
+            node,
+            peer,
+            _network: network,
+        }
     }
 
     /// Prefixes the peer has learned from the node, of one family.
@@ -93,15 +97,28 @@ fn a_prefix_comes_and_goes_alone() {
         lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]);
         let since = lab.path("10.70.2.0/24")["lastUpdate"]["epoch"].clone();
 
-        let plan = lab.node.apply(&[&TWO_PREFIXES.replace("10.70.1.0/24", "10.70.0.0/24, 10.70.1.0/24")]);
+        let plan = lab
+            .node
+            .apply(&[&TWO_PREFIXES.replace("10.70.1.0/24", "10.70.0.0/24, 10.70.1.0/24")]);
         lab.wait_for_routes(&["10.70.0.0/24", "10.70.1.0/24", "10.70.2.0/24"]);
         assert_eq!(plan.batches.len(), 1);
-        assert_eq!(plan.batches[0].lines.iter().filter(|line| line.starts_with("network")).count(), 1);
+        assert_eq!(
+            plan.batches[0]
+                .lines
+                .iter()
+                .filter(|line| line.starts_with("network"))
+                .count(),
+            1
+        );
 
         lab.node.apply(&[&TWO_PREFIXES.replace("10.70.1.0/24, ", "")]);
         lab.wait_for_routes(&["10.70.2.0/24"]);
 
-        assert_eq!(lab.path("10.70.2.0/24")["lastUpdate"]["epoch"], since, "it was announced once");
+        assert_eq!(
+            lab.path("10.70.2.0/24")["lastUpdate"]["epoch"],
+            since,
+            "it was announced once"
+        );
         let neighbor = lab.neighbor();
         assert_eq!(neighbor["connectionsDropped"], 0, "{release:?}");
         assert_eq!(neighbor["connectionsEstablished"], 1);
@@ -115,13 +132,19 @@ fn attributes_change_without_a_gap() {
         lab.node.apply(&[TWO_PREFIXES]);
         lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]);
         let with = |community: &str| {
-            let item = format!("toAdvertise: {{withCommunity: [{{community: '{community}', prefixes: [10.70.1.0/24]}}], ");
+            let item = format!(
+                "toAdvertise: {{withCommunity: [{{community: '{community}', prefixes: [10.70.1.0/24]}}], "
+            );
             TWO_PREFIXES.replace("toAdvertise: {", &item)
         };
         lab.node.apply(&[&with("64500:31")]);
-        wait_for("a community", || lab.path("10.70.1.0/24")["community"]["string"] == "64500:31");
+        wait_for("a community", || {
+            lab.path("10.70.1.0/24")["community"]["string"] == "64500:31"
+        });
         lab.node.apply(&[&with("large:64500:7:9")]);
-        wait_for("a large community", || lab.path("10.70.1.0/24")["largeCommunity"]["string"] == "64500:7:9");
+        wait_for("a large community", || {
+            lab.path("10.70.1.0/24")["largeCommunity"]["string"] == "64500:7:9"
+        });
         assert_eq!(lab.path("10.70.1.0/24")["community"], Value::Null);
         assert_eq!(lab.path("10.70.2.0/24")["largeCommunity"], Value::Null);
         assert_eq!(lab.node.difference().batches, [], "{release:?}");
@@ -136,11 +159,17 @@ fn nothing_is_accepted_unless_allowed() {
         lab.node.apply(&[TWO_PREFIXES]);
         lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]);
         let summary = |lab: &mut Lab| lab.node.frr.json("bgp neighbors 198.51.100.2")["198.51.100.2"].clone();
-        let accepted = |neighbor: &Value| neighbor["addressFamilyInfo"]["ipv4Unicast"]["acceptedPrefixCounter"].clone();
-        wait_for("the peer's table", || lab.peer.show("bgp neighbors 198.51.100.1").contains("End-of-RIB"));
+        let accepted =
+            |neighbor: &Value| neighbor["addressFamilyInfo"]["ipv4Unicast"]["acceptedPrefixCounter"].clone();
+        wait_for("the peer's table", || {
+            lab.peer.show("bgp neighbors 198.51.100.1").contains("End-of-RIB")
+        });
         assert_eq!(accepted(&summary(&mut lab)), 0, "{release:?}");
 
-        lab.node.apply(&[&TWO_PREFIXES.replace("toAdvertise", "toReceive: {allowed: {mode: all}}\n      toAdvertise")]);
+        lab.node.apply(&[&TWO_PREFIXES.replace(
+            "toAdvertise",
+            "toReceive: {allowed: {mode: all}}\n      toAdvertise",
+        )]);
         wait_for("an accepted prefix", || accepted(&summary(&mut lab)) == 1);
         lab.node.apply(&[TWO_PREFIXES]);
         wait_for("no accepted prefix", || accepted(&summary(&mut lab)) == 0);

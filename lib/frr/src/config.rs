@@ -55,7 +55,10 @@ pub(crate) struct Numbered<N, T> {
 
 impl<N, T> Default for Numbered<N, T> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), renumber: false }
+        Self {
+            entries: BTreeMap::new(),
+            renumber: false,
+        }
     }
 }
 
@@ -120,14 +123,19 @@ impl Eq for Block {}
 impl Block {
     pub(crate) fn set(&mut self, place: Place, text: &str) {
         let text = spelling::normal(place, text);
-        let line = Line { order: self.added, text };
+        let line = Line {
+            order: self.added,
+            text,
+        };
         self.added += 1;
         self.lines.insert(spelling::slot(place, &line.text), line);
     }
 
     /// Slots and lines, by slot.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.lines.iter().map(|(slot, line)| (slot.as_str(), line.text.as_str()))
+        self.lines
+            .iter()
+            .map(|(slot, line)| (slot.as_str(), line.text.as_str()))
     }
 
     pub(crate) fn get(&self, slot: &str) -> Option<&str> {
@@ -142,13 +150,20 @@ impl Block {
     pub(crate) fn ordered(&self, place: Place) -> Vec<(&str, &str)> {
         let mut lines: Vec<_> = self.lines.iter().collect();
         lines.sort_by_key(|(_, line)| (rank(place, &line.text), line.order));
-        lines.into_iter().map(|(slot, line)| (slot.as_str(), line.text.as_str())).collect()
+        lines
+            .into_iter()
+            .map(|(slot, line)| (slot.as_str(), line.text.as_str()))
+            .collect()
     }
 }
 
 /// The header of a BGP instance.
 pub(crate) fn router_header(asn: &str, vrf: &str) -> String {
-    if vrf.is_empty() { format!("router bgp {asn}") } else { format!("router bgp {asn} vrf {vrf}") }
+    if vrf.is_empty() {
+        format!("router bgp {asn}")
+    } else {
+        format!("router bgp {asn} vrf {vrf}")
+    }
 }
 
 /// The command that makes a prefix list entry.

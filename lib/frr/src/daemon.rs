@@ -37,7 +37,13 @@ impl Daemon {
     }
 }
 
-static ALL: [Daemon; 5] = [Daemon::Mgmtd, Daemon::Zebra, Daemon::Bgpd, Daemon::Bfdd, Daemon::Staticd];
+static ALL: [Daemon; 5] = [
+    Daemon::Mgmtd,
+    Daemon::Zebra,
+    Daemon::Bgpd,
+    Daemon::Bfdd,
+    Daemon::Staticd,
+];
 
 impl fmt::Display for Daemon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,7 +88,12 @@ impl FromStr for Version {
     /// Reads `8.4.4`, or the output of `show version`, which begins with `FRRouting 8.4.4 (host) on Linux(...)`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let line = text.trim_start().lines().next().unwrap_or_default();
-        let word = line.strip_prefix("FRRouting ").unwrap_or(line).split_whitespace().next().unwrap_or_default();
+        let word = line
+            .strip_prefix("FRRouting ")
+            .unwrap_or(line)
+            .split_whitespace()
+            .next()
+            .unwrap_or_default();
         let mut numbers = word.split(|c: char| !c.is_ascii_digit()).map(str::parse);
         match (numbers.next(), numbers.next()) {
             (Some(Ok(major)), Some(Ok(minor))) => Ok(Self { major, minor }),
@@ -106,5 +117,9 @@ pub(crate) fn of_setting(line: &str, version: Version) -> Vec<Daemon> {
 
 /// The program that takes zebra's commands, all but `debug`.
 pub(crate) fn of_zebra(version: Version) -> Daemon {
-    if version.zebra_in_mgmtd() { Daemon::Mgmtd } else { Daemon::Zebra }
+    if version.zebra_in_mgmtd() {
+        Daemon::Mgmtd
+    } else {
+        Daemon::Zebra
+    }
 }

@@ -30,7 +30,9 @@ impl std::fmt::Debug for Batch {
     /// Passwords do not show.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{:?}", self.daemons)?;
-        self.lines.iter().try_for_each(|line| writeln!(f, "{}", crate::config::redact(line)))
+        self.lines
+            .iter()
+            .try_for_each(|line| writeln!(f, "{}", crate::config::redact(line)))
     }
 }
 
@@ -49,7 +51,12 @@ pub struct Plan {
 pub fn plan(running: &Config, wanted: &Config, version: Version) -> Plan {
     let mut result = wanted.clone();
     numbering::adopt(&mut result, running);
-    let mut planner = Planner { old: running, new: &result, version, batches: Vec::new() };
+    let mut planner = Planner {
+        old: running,
+        new: &result,
+        version,
+        batches: Vec::new(),
+    };
     planner.run();
     let batches = planner.batches;
     Plan { batches, result }
@@ -85,7 +92,10 @@ impl Planner<'_> {
         }
         match self.batches.last_mut() {
             Some(last) if last.daemons == daemons => last.lines.extend(lines),
-            _ => self.batches.push(Batch { daemons: daemons.to_vec(), lines }),
+            _ => self.batches.push(Batch {
+                daemons: daemons.to_vec(),
+                lines,
+            }),
         }
     }
 
@@ -97,7 +107,10 @@ impl Planner<'_> {
 
     fn remove_settings(&mut self) {
         for line in removed(&self.old.settings, &self.new.settings, Place::Top) {
-            self.push(&daemon::of_setting(&line, self.version), vec![undo(Place::Top, &line)]);
+            self.push(
+                &daemon::of_setting(&line, self.version),
+                vec![undo(Place::Top, &line)],
+            );
         }
     }
 
@@ -139,13 +152,20 @@ impl Planner<'_> {
             let new = self.new.prefix_lists.get(&(*family, name.clone()));
             for (number, entry) in &list.entries {
                 if !new.is_some_and(|new| new.entries.contains_key(number)) {
-                    lines.push(undo(Place::Top, &prefix_list_entry(*family, name, *number, entry)));
+                    lines.push(undo(
+                        Place::Top,
+                        &prefix_list_entry(*family, name, *number, entry),
+                    ));
                 }
             }
         }
         // Whether a user's text once brought them to another daemon as well is not known any more.
         let raw = self.old.has_raw_policies();
-        if raw { self.push_policies(Vec::new(), lines) } else { self.push_policies(lines, Vec::new()) }
+        if raw {
+            self.push_policies(Vec::new(), lines)
+        } else {
+            self.push_policies(lines, Vec::new())
+        }
     }
 
     /// All in one transaction of bgpd. zebra needs what a user wrote, too; mgmtd has no such transactions.
@@ -173,14 +193,21 @@ impl Planner<'_> {
     }
 
     fn remove_bfd_profiles(&mut self) {
-        let gone = self.old.bfd_profiles.keys().filter(|name| !self.new.bfd_profiles.contains_key(*name));
+        let gone = self
+            .old
+            .bfd_profiles
+            .keys()
+            .filter(|name| !self.new.bfd_profiles.contains_key(*name));
         self.push_bfd(gone.map(|name| format!("no profile {name}")).collect());
     }
 
     fn push_bfd(&mut self, lines: Vec<String>) {
         if !lines.is_empty() {
             let (start, end) = (["bfd".to_owned()], ["exit".to_owned()]);
-            self.push(&[Daemon::Bfdd], start.into_iter().chain(lines).chain(end).collect());
+            self.push(
+                &[Daemon::Bfdd],
+                start.into_iter().chain(lines).chain(end).collect(),
+            );
         }
     }
 
@@ -191,7 +218,11 @@ impl Planner<'_> {
         for (name, block) in &self.old.vrfs {
             let new = self.new.vrfs.get(name).unwrap_or(&empty);
             let gone = block.iter().filter(|(slot, line)| new.get(slot) != Some(line));
-            lines.extend(in_block(&format!("vrf {name}"), gone.map(|(_, line)| undo(Place::Vrf, line)), "exit-vrf"));
+            lines.extend(in_block(
+                &format!("vrf {name}"),
+                gone.map(|(_, line)| undo(Place::Vrf, line)),
+                "exit-vrf",
+            ));
         }
         self.push(&[daemon::of_zebra(self.version)], lines);
     }
@@ -214,19 +245,35 @@ impl Planner<'_> {
             let changes = changed(old.unwrap_or(&empty), block, Place::Other);
             if old.is_none() || !changes.is_empty() {
                 let exits = headers.iter().map(|_| "exit".to_owned());
-                self.push(daemons, headers.iter().cloned().chain(changes).chain(exits).collect());
+                self.push(
+                    daemons,
+                    headers.iter().cloned().chain(changes).chain(exits).collect(),
+                );
             }
         }
     }
 
     fn remove_others(&mut self) {
         let daemons = Daemon::all(self.version);
-        for headers in self.old.others.keys().filter(|headers| !self.new.others.contains_key(*headers)) {
+        for headers in self
+            .old
+            .others
+            .keys()
+            .filter(|headers| !self.new.others.contains_key(*headers))
+        {
             let Some((last, outer)) = headers.split_last() else {
                 continue;
             };
             let exits = outer.iter().map(|_| "exit".to_owned());
-            self.push(daemons, outer.iter().cloned().chain([format!("no {last}")]).chain(exits).collect());
+            self.push(
+                daemons,
+                outer
+                    .iter()
+                    .cloned()
+                    .chain([format!("no {last}")])
+                    .chain(exits)
+                    .collect(),
+            );
         }
     }
 }
@@ -234,19 +281,28 @@ impl Planner<'_> {
 /// Commands for what is new or has another value.
 fn added(old: &Block, new: &Block, place: Place) -> Vec<String> {
     let lines = new.ordered(place).into_iter();
-    lines.filter(|(slot, line)| old.get(slot) != Some(line)).map(|(_, line)| line.to_owned()).collect()
+    lines
+        .filter(|(slot, line)| old.get(slot) != Some(line))
+        .map(|(_, line)| line.to_owned())
+        .collect()
 }
 
 /// Lines whose slot is gone, last ones first.
 fn removed(old: &Block, new: &Block, place: Place) -> Vec<String> {
     let lines = old.ordered(place).into_iter().rev();
-    lines.filter(|(slot, _)| new.get(slot).is_none()).map(|(_, line)| line.to_owned()).collect()
+    lines
+        .filter(|(slot, _)| new.get(slot).is_none())
+        .map(|(_, line)| line.to_owned())
+        .collect()
 }
 
 /// Commands that turn one block into the other.
 fn changed(old: &Block, new: &Block, place: Place) -> Vec<String> {
     let gone = removed(old, new, place);
-    gone.iter().map(|line| undo(place, line)).chain(added(old, new, place)).collect()
+    gone.iter()
+        .map(|line| undo(place, line))
+        .chain(added(old, new, place))
+        .collect()
 }
 
 /// Entries that are not in `old` under the same number.
@@ -266,7 +322,10 @@ fn add_clause(lines: &mut Vec<String>, name: &str, number: u16, clause: &Clause,
     let old = replaced.map_or(&none, |replaced| &replaced.lines);
     lines.push(format!("route-map {name} {} {number}", clause.action));
     lines.extend(clause.lines.difference(old).cloned());
-    lines.extend(old.difference(&clause.lines).map(|line| undo(Place::RouteMap, line)));
+    lines.extend(
+        old.difference(&clause.lines)
+            .map(|line| undo(Place::RouteMap, line)),
+    );
     lines.push("exit".to_owned());
 }
 
@@ -276,7 +335,11 @@ fn in_block(header: &str, lines: impl IntoIterator<Item = String>, end: &str) ->
     if lines.peek().is_none() {
         return Vec::new();
     }
-    [header.to_owned()].into_iter().chain(lines).chain([end.to_owned()]).collect()
+    [header.to_owned()]
+        .into_iter()
+        .chain(lines)
+        .chain([end.to_owned()])
+        .collect()
 }
 
 /// A block of each of two maps, by name; a missing one is empty.
@@ -286,9 +349,13 @@ fn pairs<'a, T: Default>(
     empty: &'a T,
 ) -> impl Iterator<Item = (&'a str, &'a T, &'a T)> {
     let names: BTreeSet<&str> = old.keys().chain(new.keys()).map(String::as_str).collect();
-    names
-        .into_iter()
-        .map(move |name| (name, old.get(name).unwrap_or(empty), new.get(name).unwrap_or(empty)))
+    names.into_iter().map(move |name| {
+        (
+            name,
+            old.get(name).unwrap_or(empty),
+            new.get(name).unwrap_or(empty),
+        )
+    })
 }
 
 impl Config {

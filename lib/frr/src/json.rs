@@ -122,9 +122,11 @@ fn decode<T: for<'a> Deserialize<'a>>(command: &'static str, value: Value) -> Re
 /// The answer has an object per VRF, in which facts about the VRF stand side by side with an object per peer.
 pub fn neighbors(text: &str) -> Result<Vec<Neighbor>, UnreadableAnswer> {
     let vrfs: BTreeMap<String, BTreeMap<String, Value>> = read(NEIGHBORS, text)?;
-    let peers = vrfs
-        .into_iter()
-        .flat_map(|(vrf, peers)| peers.into_iter().map(move |(peer, value)| (vrf.clone(), peer, value)));
+    let peers = vrfs.into_iter().flat_map(|(vrf, peers)| {
+        peers
+            .into_iter()
+            .map(move |(peer, value)| (vrf.clone(), peer, value))
+    });
     peers
         .filter(|(_, _, value)| value.is_object())
         .map(|(vrf, peer, value)| Ok(neighbor(vrf, peer, decode(NEIGHBORS, value)?)))

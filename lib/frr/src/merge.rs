@@ -150,9 +150,14 @@ fn add(
         Ok(model) => model,
         Err(problem) => return merged.refuse(name, None, problem),
     };
-    merged.warnings.extend(warnings.into_iter().map(|text| Warning { object: name.clone(), text }));
+    merged.warnings.extend(warnings.into_iter().map(|text| Warning {
+        object: name.clone(),
+        text,
+    }));
     if let Err(problem) = combine::check(&merged.model, &model) {
-        let other = parts.iter().find_map(|part| Some((part, combine::check(&part.model, &model).err()?)));
+        let other = parts
+            .iter()
+            .find_map(|part| Some((part, combine::check(&part.model, &model).err()?)));
         let (other, problem) = match other {
             Some((part, problem)) => (Some(part.object.clone()), problem),
             None => (None, problem),
@@ -185,7 +190,11 @@ fn has_evpn(model: &Model, vrf: &Vrf) -> bool {
 
 impl Merged {
     fn refuse(&mut self, object: ObjectName, other: Option<ObjectName>, problem: Problem) {
-        self.refused.push(Refusal { object, other, problem });
+        self.refused.push(Refusal {
+            object,
+            other,
+            problem,
+        });
     }
 }
 

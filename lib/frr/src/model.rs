@@ -141,7 +141,10 @@ pub struct Timers {
 impl Default for Timers {
     /// FRRouting's: 60 s and 180 s.
     fn default() -> Self {
-        Self { keepalive: 60, hold: 180 }
+        Self {
+            keepalive: 60,
+            hold: 180,
+        }
     }
 }
 

@@ -117,13 +117,19 @@ fn host_word(hostname: &str) -> String {
     let fits = |c: &char| c.is_ascii_alphanumeric() || "-.".contains(*c);
     let word: String = hostname.chars().filter(fits).take(64).collect();
     let word = word.trim_matches(['-', '.']);
-    if word.is_empty() { "node".to_owned() } else { word.to_owned() }
+    if word.is_empty() {
+        "node".to_owned()
+    } else {
+        word.to_owned()
+    }
 }
 
 fn bfd_profile(profile: &BfdProfile) -> Vec<String> {
     // What equals FRRouting's default is not shown by it. Left out, it means the same.
     let number = |name: &str, value: Option<u32>, default: u32| {
-        value.filter(|value| *value != default).map(|value| format!("{name} {value}"))
+        value
+            .filter(|value| *value != default)
+            .map(|value| format!("{name} {value}"))
     };
     let flag = |name: &str, set: bool| set.then(|| name.to_owned());
     [
@@ -158,7 +164,10 @@ fn block_lists(config: &mut Config, blocked: &[IpNet]) {
 /// Adds a list of entries that all permit; without entries there is none.
 fn add_list(config: &mut Config, family: Family, name: &str, entries: Vec<String>) {
     if !entries.is_empty() {
-        let numbered = Numbered { entries: (1..).zip(entries).collect(), renumber: true };
+        let numbered = Numbered {
+            entries: (1..).zip(entries).collect(),
+            renumber: true,
+        };
         config.prefix_lists.insert((family, name.to_owned()), numbered);
     }
 }

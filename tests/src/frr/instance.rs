@@ -44,8 +44,13 @@ impl Release {
             .output()
             .expect("chroot exists");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = text.strip_prefix("bgpd version ").expect("FRRouting is installed");
-        Self { root: root.to_owned(), version: version.parse().expect("a version") }
+        let version = text
+            .strip_prefix("bgpd version ")
+            .expect("FRRouting is installed");
+        Self {
+            root: root.to_owned(),
+            version: version.parse().expect("a version"),
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -73,13 +78,27 @@ impl Instance {
             std::fs::create_dir_all(&folder).expect("a folder for FRRouting");
             let inside = Path::new("/").join(folder.strip_prefix(&release.root).expect("it is in there"));
             let root = release.root.to_str().expect("a plain path");
-            run(&["chroot", root, "chown", "frr:frr", inside.to_str().expect("a plain path")]);
+            run(&[
+                "chroot",
+                root,
+                "chown",
+                "frr:frr",
+                inside.to_str().expect("a plain path"),
+            ]);
         }
         // Devices the daemons want and an unpacked root file system may lack.
         for (device, minor) in [("null", "3"), ("urandom", "9")] {
             let path = release.path("/dev").join(device);
             if !path.exists() {
-                run(&["mknod", "-m", "666", path.to_str().expect("a plain path"), "c", "1", minor]);
+                run(&[
+                    "mknod",
+                    "-m",
+                    "666",
+                    path.to_str().expect("a plain path"),
+                    "c",
+                    "1",
+                    minor,
+                ]);
             }
         }
         for daemon in Daemon::all(release.version) {
@@ -116,14 +135,20 @@ impl Instance {
         self.connections.remove(&daemon);
         self.signal(daemon, "-KILL");
         let pid = self.pid(daemon);
-        wait_for("the end of a daemon", || pid.as_ref().is_none_or(|pid| !Path::new("/proc").join(pid).exists()));
+        wait_for("the end of a daemon", || {
+            pid.as_ref()
+                .is_none_or(|pid| !Path::new("/proc").join(pid).exists())
+        });
     }
 
     /// Sends a signal, named as `kill` takes it, to a daemon.
     pub fn signal(&self, daemon: Daemon, signal: &str) {
         if let Some(pid) = self.pid(daemon) {
             // The daemon may be gone already.
-            let _ = Command::new("kill").args([signal, &pid]).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .args([signal, &pid])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 
@@ -134,7 +159,10 @@ impl Instance {
 
     /// Sends one command to one daemon, in whatever mode the connection is.
     pub fn command(&mut self, daemon: Daemon, command: &str) -> vty::Reply {
-        self.connections.get_mut(&daemon).expect("the daemon runs").command(command)
+        self.connections
+            .get_mut(&daemon)
+            .expect("the daemon runs")
+            .command(command)
     }
 
     /// Configures a daemon; every line must succeed.
@@ -159,7 +187,9 @@ impl Instance {
     /// The running configurations of all daemons.
     pub fn running(&mut self) -> Vec<(Daemon, String)> {
         let daemons = Daemon::all(self.version()).iter();
-        daemons.map(|daemon| (*daemon, self.command(*daemon, "do show running-config").text)).collect()
+        daemons
+            .map(|daemon| (*daemon, self.command(*daemon, "do show running-config").text))
+            .collect()
     }
 
     fn run_folder(&self) -> PathBuf {
@@ -196,7 +226,10 @@ impl Connection {
         let stream = UnixStream::connect(socket).expect("the daemon listens");
         let timeout = Some(Duration::from_secs(120));
         stream.set_read_timeout(timeout).expect("sockets have timeouts");
-        let mut connection = Self { stream, decoder: vty::Decoder::new() };
+        let mut connection = Self {
+            stream,
+            decoder: vty::Decoder::new(),
+        };
         for command in vty::OPEN {
             connection.command(command);
         }
@@ -204,7 +237,9 @@ impl Connection {
     }
 
     fn command(&mut self, command: &str) -> vty::Reply {
-        self.stream.write_all(&vty::encode(command)).expect("the daemon runs");
+        self.stream
+            .write_all(&vty::encode(command))
+            .expect("the daemon runs");
         let mut bytes = [0; 65536];
         loop {
             if let Some(reply) = self.decoder.reply() {

@@ -17,16 +17,24 @@ impl Network {
     pub fn new(hosts: u8) -> Self {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("frrt{}x{number}", std::process::id());
-        let mut network = Self { prefix, hosts: Vec::new() };
+        let mut network = Self {
+            prefix,
+            hosts: Vec::new(),
+        };
         let switch = network.add_namespace("sw");
         run(&["ip", "-n", &switch, "link", "add", "br0", "type", "bridge"]);
         run(&["ip", "-n", &switch, "link", "set", "br0", "up"]);
         for number in 1..=hosts {
             let host = network.add_namespace(&number.to_string());
             let port = format!("port{number}");
-            let (v4, v6) = (format!("198.51.100.{number}/24"), format!("2001:db8:51::{number}/64"));
+            let (v4, v6) = (
+                format!("198.51.100.{number}/24"),
+                format!("2001:db8:51::{number}/64"),
+            );
             let ip = |args: &[&str]| run(&[&["ip", "-n", &host], args].concat());
-            ip(&["link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &switch]);
+            ip(&[
+                "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &switch,
+            ]);
             run(&["ip", "-n", &switch, "link", "set", &port, "master", "br0", "up"]);
             ip(&["address", "add", &v4, "dev", "eth0"]);
             ip(&["address", "add", &v6, "dev", "eth0", "nodad"]);
@@ -43,7 +51,9 @@ impl Network {
     /// A point-to-point link between two hosts; the device has this name on both sides.
     pub fn link(&self, one: u8, other: u8, device: &str) {
         let (one, other) = (self.host(one), self.host(other));
-        run(&["ip", "-n", &one, "link", "add", device, "type", "veth", "peer", "name", device, "netns", &other]);
+        run(&[
+            "ip", "-n", &one, "link", "add", device, "type", "veth", "peer", "name", device, "netns", &other,
+        ]);
         for host in [one, other] {
             run(&["ip", "-n", &host, "link", "set", device, "up"]);
         }
@@ -71,6 +81,13 @@ impl Drop for Network {
 #[track_caller]
 pub(super) fn run(command: &[&str]) {
     let (program, args) = command.split_first().expect("a command has a program");
-    let output = Command::new(program).args(args).output().expect("the program exists");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .expect("the program exists");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

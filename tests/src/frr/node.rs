@@ -27,7 +27,11 @@ impl Node {
             always_block: Vec::new(),
             router_id: None,
         };
-        Self { frr: Instance::start(release, namespace), settings, running: Config::default() }
+        Self {
+            frr: Instance::start(release, namespace),
+            settings,
+            running: Config::default(),
+        }
     }
 
     /// Configures FRRouting with these FRRConfigurations, given as YAML, which all must be good. Returns what was done.
@@ -78,7 +82,10 @@ impl Node {
     /// What FRRouting says its configuration is.
     pub fn shown(&mut self) -> Config {
         let texts = self.frr.running();
-        Config::running(texts.iter().map(|(daemon, text)| (*daemon, text.as_str())), self.frr.version())
+        Config::running(
+            texts.iter().map(|(daemon, text)| (*daemon, text.as_str())),
+            self.frr.version(),
+        )
     }
 }
 
@@ -86,11 +93,17 @@ impl Node {
 pub fn merge_yaml(objects: &[&str]) -> Merged {
     let parse = |yaml: &&str| serde_saphyr::from_str::<FRRConfigurationSpec>(yaml).expect("a valid spec");
     let specs: Vec<FRRConfigurationSpec> = objects.iter().map(parse).collect();
-    let names: Vec<String> = (1..=specs.len()).map(|number| format!("object-{number}")).collect();
+    let names: Vec<String> = (1..=specs.len())
+        .map(|number| format!("object-{number}"))
+        .collect();
     let named: Vec<Named<'_>> = specs
         .iter()
         .zip(&names)
-        .map(|(spec, name)| Named { namespace: "metallb-system", name, spec })
+        .map(|(spec, name)| Named {
+            namespace: "metallb-system",
+            name,
+            spec,
+        })
         .collect();
     merge::merge(&BTreeMap::new(), &named, &Secrets::Ignored)
 }

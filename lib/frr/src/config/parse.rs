@@ -52,21 +52,43 @@ impl Config {
             return cursor;
         }
         // Users may leave out the `exit` before such a line, as FRRouting climbs by itself.
-        let cursor = if is_always_top(&words) { Cursor::Top } else { cursor };
+        let cursor = if is_always_top(&words) {
+            Cursor::Top
+        } else {
+            cursor
+        };
         match &cursor {
             Cursor::Top => self.add_top(&words, line),
-            Cursor::Bfd => self.others.entry(vec!["bfd".to_owned()]).or_default().set(Place::Other, line),
-            Cursor::Other(headers) => self.others.entry(headers.clone()).or_default().set(Place::Other, line),
+            Cursor::Bfd => self
+                .others
+                .entry(vec!["bfd".to_owned()])
+                .or_default()
+                .set(Place::Other, line),
+            Cursor::Other(headers) => self
+                .others
+                .entry(headers.clone())
+                .or_default()
+                .set(Place::Other, line),
             Cursor::RouteMap(name, number) => {
-                if let Some(clause) = self.route_maps.entry(name.clone()).or_default().entries.get_mut(number) {
+                if let Some(clause) = self
+                    .route_maps
+                    .entry(name.clone())
+                    .or_default()
+                    .entries
+                    .get_mut(number)
+                {
                     clause.lines.insert(spelling::normal(Place::RouteMap, line));
                 }
             }
             Cursor::Vrf(name) => block(&mut self.vrfs, name).set(Place::Vrf, line),
             Cursor::BfdProfile(name) => block(&mut self.bfd_profiles, name).set(Place::BfdProfile, line),
             Cursor::Router(vrf) => self.router(vrf).lines.set(Place::Router, line),
-            Cursor::AddressFamily(vrf, family) => self.family(vrf, family).lines.set(Place::AddressFamily, line),
-            Cursor::Vni(vrf, family, vni) => block(&mut self.family(vrf, family).vnis, vni).set(Place::Vni, line),
+            Cursor::AddressFamily(vrf, family) => {
+                self.family(vrf, family).lines.set(Place::AddressFamily, line)
+            }
+            Cursor::Vni(vrf, family, vni) => {
+                block(&mut self.family(vrf, family).vnis, vni).set(Place::Vni, line)
+            }
         }
         cursor
     }
@@ -107,7 +129,10 @@ impl Config {
         match words {
             ["route-map", name, action @ ("permit" | "deny"), number] => {
                 let number = number.parse().ok()?;
-                let clause = Clause { action: (*action).to_owned(), lines: Default::default() };
+                let clause = Clause {
+                    action: (*action).to_owned(),
+                    lines: Default::default(),
+                };
                 let map = self.route_maps.entry((*name).to_owned()).or_default();
                 // Text of a user may give its own meaning to the order.
                 map.renumber = false;
@@ -128,7 +153,11 @@ impl Config {
                 Some(Cursor::Vrf((*name).to_owned()))
             }
             ["bfd"] => Some(Cursor::Bfd),
-            ["router" | "interface" | "key" | "pbr-map" | "nexthop-group" | "l2vpn" | "rpki" | "segment-routing", ..]
+            [
+                "router" | "interface" | "key" | "pbr-map" | "nexthop-group" | "l2vpn" | "rpki"
+                | "segment-routing",
+                ..,
+            ]
             | ["mpls", "ldp"] => Some(self.open_other(line)),
             _ => None,
         }
@@ -180,7 +209,9 @@ fn close(cursor: &Cursor, line: &str) -> Option<Cursor> {
     };
     match line {
         "end" => Some(Cursor::Top),
-        "exit" | "exit-address-family" | "exit-vni" | "exit-vrf" | "exit-bgp" | "exit-route-map" => Some(outer()),
+        "exit" | "exit-address-family" | "exit-vni" | "exit-vrf" | "exit-bgp" | "exit-route-map" => {
+            Some(outer())
+        }
         _ => None,
     }
 }
@@ -189,7 +220,11 @@ fn is_always_top(words: &[&str]) -> bool {
     matches!(
         words,
         ["ip" | "ipv6", "prefix-list" | "route" | "access-list" | "nht", ..]
-            | ["bgp", "community-list" | "large-community-list" | "extcommunity-list" | "as-path", ..]
+            | [
+                "bgp",
+                "community-list" | "large-community-list" | "extcommunity-list" | "as-path",
+                ..
+            ]
             | ["debug" | "log" | "hostname", ..]
             | ["access-list", ..]
     )

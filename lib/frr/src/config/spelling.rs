@@ -25,8 +25,14 @@ pub(super) fn normal(place: Place, line: &str) -> String {
         // Shown as two lines, one per direction.
         (Place::Top, ["debug", "bgp", "updates", "in" | "out"]) => "debug bgp updates".to_owned(),
         (Place::RouteMap, ["set", "community", values @ ..]) => {
-            let values = values.iter().map(|value| community::well_known(value).unwrap_or(value));
-            ["set", "community"].into_iter().chain(values).collect::<Vec<_>>().join(" ")
+            let values = values
+                .iter()
+                .map(|value| community::well_known(value).unwrap_or(value));
+            ["set", "community"]
+                .into_iter()
+                .chain(values)
+                .collect::<Vec<_>>()
+                .join(" ")
         }
         _ => words.join(" "),
     }
@@ -98,7 +104,9 @@ fn bfd_default(line: &str) -> Option<&'static str> {
         "minimum-ttl 254",
     ];
     let name = slot(Place::BfdProfile, line);
-    DEFAULTS.into_iter().find(|default| slot(Place::BfdProfile, default) == name)
+    DEFAULTS
+        .into_iter()
+        .find(|default| slot(Place::BfdProfile, default) == name)
 }
 
 /// Lines of a lower rank go first, and are taken back last: nothing is used before it exists, and no session or route

@@ -98,12 +98,14 @@ fn write_block(out: &mut String, block: &Block, place: Place, depth: usize) -> s
 
 /// Hides passwords in a configuration or in a message about one: all that follows `password` in a line.
 pub fn redact(text: &str) -> String {
-    let lines = text.split_inclusive('\n').map(|line| match line.split_once("password ") {
-        Some((head, tail)) => {
-            let end = if tail.ends_with('\n') { "\n" } else { "" };
-            format!("{head}password {HIDDEN}{end}")
-        }
-        None => line.to_owned(),
-    });
+    let lines = text
+        .split_inclusive('\n')
+        .map(|line| match line.split_once("password ") {
+            Some((head, tail)) => {
+                let end = if tail.ends_with('\n') { "\n" } else { "" };
+                format!("{head}password {HIDDEN}{end}")
+            }
+            None => line.to_owned(),
+        });
     lines.collect()
 }

@@ -34,8 +34,9 @@ fn renumber<N: Ord + Copy, T: Ord + Clone>(
     for (number, entry) in old.entries.iter().filter(|(_, entry)| permits(entry)) {
         known.entry(entry).or_default().insert(*number);
     }
-    let (free, fixed): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut list.entries).into_iter().partition(|(_, entry)| permits(entry));
+    let (free, fixed): (Vec<_>, Vec<_>) = std::mem::take(&mut list.entries)
+        .into_iter()
+        .partition(|(_, entry)| permits(entry));
     list.entries.extend(fixed);
     let mut new = Vec::new();
     for (_, entry) in free {

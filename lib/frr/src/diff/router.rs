@@ -9,10 +9,14 @@ use crate::daemon::Daemon;
 impl Planner<'_> {
     /// An instance cannot change its AS number: the old one must be gone before the new one comes.
     pub(super) fn replace_routers(&mut self) {
-        let changed = self.old.routers.iter().filter(|(vrf, old)| {
-            self.new.routers.get(*vrf).is_some_and(|new| new.asn != old.asn)
-        });
-        let lines = changed.map(|(vrf, old)| undo(Place::Top, &router_header(&old.asn, vrf))).collect();
+        let changed = self
+            .old
+            .routers
+            .iter()
+            .filter(|(vrf, old)| self.new.routers.get(*vrf).is_some_and(|new| new.asn != old.asn));
+        let lines = changed
+            .map(|(vrf, old)| undo(Place::Top, &router_header(&old.asn, vrf)))
+            .collect();
         self.push(&[Daemon::Bgpd], lines);
     }
 
@@ -36,8 +40,15 @@ impl Planner<'_> {
 
     /// The default instance goes last: others may depend on it.
     pub(super) fn remove_routers(&mut self) {
-        let gone = self.old.routers.iter().rev().filter(|(vrf, _)| !self.new.routers.contains_key(*vrf));
-        let lines = gone.map(|(vrf, old)| undo(Place::Top, &router_header(&old.asn, vrf))).collect();
+        let gone = self
+            .old
+            .routers
+            .iter()
+            .rev()
+            .filter(|(vrf, _)| !self.new.routers.contains_key(*vrf));
+        let lines = gone
+            .map(|(vrf, old)| undo(Place::Top, &router_header(&old.asn, vrf)))
+            .collect();
         self.push(&[Daemon::Bgpd], lines);
     }
 }
@@ -69,12 +80,25 @@ fn router(old: &RouterBlock, new: &RouterBlock, stage: Stage) -> Vec<String> {
                 own.map(|line| undo(Place::AddressFamily, line)).collect()
             }
         };
-        lines.extend(in_block(&format!("address-family {name}"), changes, "exit-address-family"));
+        lines.extend(in_block(
+            &format!("address-family {name}"),
+            changes,
+            "exit-address-family",
+        ));
     }
     if stage == Stage::Remove {
         let old_lines = removed(&old.lines, &new.lines, Place::Router);
-        lines.extend(old_lines.iter().filter(|line| stays(line)).map(|line| undo(Place::Router, line)));
-        lines.extend(gone.iter().filter_map(|peer| old.lines.get(&creation_slot(peer))).map(remove_peer));
+        lines.extend(
+            old_lines
+                .iter()
+                .filter(|line| stays(line))
+                .map(|line| undo(Place::Router, line)),
+        );
+        lines.extend(
+            gone.iter()
+                .filter_map(|peer| old.lines.get(&creation_slot(peer)))
+                .map(remove_peer),
+        );
     }
     lines
 }
@@ -105,8 +129,17 @@ fn is_exclusive(line: &str) -> bool {
 
 fn release(old: &FamilyBlock, new: &FamilyBlock) -> Vec<String> {
     let lines = removed(&old.lines, &new.lines, Place::AddressFamily).into_iter();
-    let vnis = old.vnis.keys().filter(|vni| !new.vnis.contains_key(*vni)).map(|vni| format!("no vni {vni}"));
-    vnis.chain(lines.filter(|line| is_exclusive(line)).map(|line| undo(Place::AddressFamily, &line))).collect()
+    let vnis = old
+        .vnis
+        .keys()
+        .filter(|vni| !new.vnis.contains_key(*vni))
+        .map(|vni| format!("no vni {vni}"));
+    vnis.chain(
+        lines
+            .filter(|line| is_exclusive(line))
+            .map(|line| undo(Place::AddressFamily, &line)),
+    )
+    .collect()
 }
 
 fn add_family(old: &FamilyBlock, new: &FamilyBlock) -> Vec<String> {

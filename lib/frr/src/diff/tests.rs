@@ -1,0 +1,155 @@
+mod interpreter;
+mod models;
+
+use std::collections::BTreeSet;
+
+use interpreter::Interpreter;
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::Model;
+use crate::render::{self, NodeSettings};
+
+const VERSIONS: [Version; 2] = [Version { major: 8, minor: 4 }, Version { major: 10, minor: 3 }];
+
+fn rendered(model: &Model) -> Config {
+    let node = NodeSettings {
+        hostname: "worker-a".to_owned(),
+        log_level: metallb_crds::frrk8s::LogLevel::Info,
+        always_block: vec!["10.80.8.0/24".parse().unwrap()],
+        router_id: None,
+    };
+    render::config(model, &node)
+}
+
+fn lines(plan: &Plan) -> Vec<&str> {
+    plan.batches
+        .iter()
+        .flat_map(|batch| batch.lines.iter().map(String::as_str))
+        .collect()
+}
+
+fn is_replaced(from: &Model, to: &Model, vrf: &str) -> bool {
+    let asn = |model: &Model| model.routers.get(&vrf.parse().unwrap()).map(|router| router.asn);
+    asn(from).zip(asn(to)).is_some_and(|(from, to)| from != to)
+}
+
+/// An FRRouting that was told this configuration.
+fn told(config: &Config) -> Interpreter {
+    let mut frr = Interpreter::default();
+    for line in config.text().lines() {
+        frr.execute(line.trim());
+    }
+    frr
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn nothing_is_done_when_nothing_changes(model in models::model()) {
+        let config = rendered(&model);
+        for version in VERSIONS {
+            prop_assert_eq!(plan(&config, &config, version).batches, vec![]);
+        }
+    }
+
+    #[test]
+    fn a_configuration_survives_being_written_and_read(model in models::model()) {
+        let config = rendered(&model);
+        let read = Config::parse(&config.text());
+        prop_assert_eq!(read.text(), config.text());
+        prop_assert!(read == config);
+        prop_assert_eq!(plan(&read, &config, VERSIONS[0]).batches, vec![]);
+    }
+
+    /// Whatever the way: it ends where it shall, and at each step every route is either as it was or as it will be.
+    /// Only an instance that gets another AS number loses its sessions, and with them all routes.
+    #[test]
+    fn the_way_leads_to_the_wanted_configuration(from in models::model(), to in models::model()) {
+        let (old, wanted) = (rendered(&from), rendered(&to));
+        for version in VERSIONS {
+            let plan = plan(&old, &wanted, version);
+            let mut frr = told(&old);
+            let before = frr.routes();
+            let after = told(&wanted).routes();
+            for line in lines(&plan) {
+                frr.execute(line);
+                let now = frr.routes();
+                for key in now.keys().chain(before.keys()).chain(after.keys()) {
+                    if is_replaced(&from, &to, &key.0) {
+                        continue;
+                    }
+                    let (now, before, after) = (now.get(key), before.get(key), after.get(key));
+                    prop_assert!(now == before || now == after, "{key:?} is {now:?} after {line}, {before:?} -> {after:?}");
+                }
+            }
+            prop_assert_eq!(frr.state(), told(&plan.result).state());
+            prop_assert_eq!(frr.routes(), after);
+            prop_assert_eq!(super::plan(&plan.result, &wanted, version).batches, vec![]);
+        }
+    }
+
+    #[test]
+    fn neighbors_that_stay_the_same_are_not_mentioned(from in models::model(), to in models::model()) {
+        let (old, wanted) = (rendered(&from), rendered(&to));
+        let plan = plan(&old, &wanted, VERSIONS[0]);
+        let mut vrf = String::new();
+        for line in lines(&plan) {
+            if line.starts_with("router bgp ") {
+                vrf = line.to_owned();
+            }
+            let Some(peer) = line.trim_start_matches("no ").strip_prefix("neighbor ") else { continue };
+            let peer = peer.split(' ').next().unwrap();
+            let session = |config: &Config| -> BTreeSet<String> { told(config).session(&vrf, peer) };
+            prop_assert_ne!(session(&old), session(&wanted), "{}", line);
+        }
+    }
+}
+
+/// One more or less of something among many is a matter of a few lines.
+#[test]
+fn a_plan_is_as_long_as_the_change() {
+    let base = models::many_prefixes(5000, 10);
+    let mut more = base.clone();
+    models::add_prefix(&mut more, "9.0.0.0/24", None);
+    let (old, wanted) = (rendered(&base), rendered(&more));
+    let there = plan(&old, &wanted, VERSIONS[0]);
+    let count = |plan: &Plan| {
+        lines(plan)
+            .iter()
+            .filter(|line| line.contains("9.0.0.0/24"))
+            .count()
+    };
+    assert_eq!(count(&there), 1);
+    assert_eq!(lines(&there).len(), 5, "{:?}", there.batches);
+    assert_eq!(lines(&plan(&there.result, &old, VERSIONS[0])).len(), 5);
+
+    let mut marked = base.clone();
+    models::add_prefix(&mut marked, "9.0.0.0/24", Some(200));
+    let there = plan(&old, &rendered(&marked), VERSIONS[0]);
+    assert!(
+        lines(&there).len() < 10 * 6 + 15,
+        "one clause per neighbor: {:?}",
+        there.batches
+    );
+}
+
+#[test]
+fn passwords_do_not_show_in_a_plan() {
+    let mut model = models::many_prefixes(1, 1);
+    models::set_password(&mut model, "s3cr3t!");
+    let config = rendered(&model);
+    let plan = plan(&Config::default(), &config, VERSIONS[0]);
+    assert!(lines(&plan).iter().any(|line| line.ends_with("password s3cr3t!")));
+    assert!(config.text().contains("password s3cr3t!\n"));
+    for shown in [
+        format!("{plan:?}"),
+        format!("{config:?}"),
+        config.redacted(),
+        format!("{model:?}"),
+    ] {
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+    assert!(config.redacted().contains("password <hidden>\n"));
+}

@@ -40,7 +40,10 @@ const NEIGHBORS_8_4: &str = r#"{
 #[test]
 fn neighbors_of_all_vrfs_are_read() {
     let neighbors = neighbors(NEIGHBORS_8_4).unwrap();
-    let names: Vec<_> = neighbors.iter().map(|n| (n.vrf.as_str(), n.peer.as_str(), n.state.as_str())).collect();
+    let names: Vec<_> = neighbors
+        .iter()
+        .map(|n| (n.vrf.as_str(), n.peer.as_str(), n.state.as_str()))
+        .collect();
     let expected = [
         ("blue", "203.0.113.21", "Idle"),
         ("default", "198.51.100.3", "Established"),
@@ -84,7 +87,10 @@ fn an_answer_may_have_no_neighbors(#[case] text: &str) {
 #[test]
 fn an_answer_that_is_no_json_names_its_command() {
     let error = neighbors("% BGP instance not found").unwrap_err();
-    assert_eq!(error.to_string(), "cannot read the answer to `show bgp vrf all neighbors json`");
+    assert_eq!(
+        error.to_string(),
+        "cannot read the answer to `show bgp vrf all neighbors json`"
+    );
 }
 
 #[test]
@@ -114,7 +120,14 @@ fn bfd_sessions_and_their_counters_are_read() {
     )
     .unwrap();
     assert!(peers[0].is_up());
-    assert_eq!((peers[0].receive_interval, peers[0].transmit_interval, peers[0].detect_multiplier), (150, 300, 5));
+    assert_eq!(
+        (
+            peers[0].receive_interval,
+            peers[0].transmit_interval,
+            peers[0].detect_multiplier
+        ),
+        (150, 300, 5)
+    );
     let counters = bfd_counters(
         r#"[{"multihop":true,"peer":"198.51.100.3","vrf":"blue","control-packet-input":84,"control-packet-output":85,
         "echo-packet-input":1,"echo-packet-output":2,"session-up":3,"session-down":4,"zebra-notifications":5}]"#,

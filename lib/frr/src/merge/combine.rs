@@ -48,10 +48,19 @@ pub(super) fn unsupported_evpn(model: &Model) -> Option<(Vrf, Problem)> {
     model.routers.iter().find_map(|(vrf, router)| {
         let evpn = router.evpn.as_ref()?;
         let wanted = evpn.advertise_all_vnis || evpn.advertise_svi || !evpn.l2_vnis.is_empty();
-        let possible = router.neighbors.values().any(|neighbor| neighbor.families.activate_evpn);
+        let possible = router
+            .neighbors
+            .values()
+            .any(|neighbor| neighbor.families.activate_evpn);
         (wanted && !possible).then(|| {
             let place = vec![format!("router {}-{}", router.asn, vrf_label(vrf))];
-            (vrf.clone(), Problem { place, fault: Fault::NoEvpnNeighbor })
+            (
+                vrf.clone(),
+                Problem {
+                    place,
+                    fault: Fault::NoEvpnNeighbor,
+                },
+            )
         })
     })
 }
@@ -75,7 +84,11 @@ pub(super) fn add_neighbor(
 }
 
 /// Adds an L2 VNI to those of the same router and object.
-pub(super) fn add_l2_vni(vnis: &mut BTreeMap<u32, VniTargets>, vni: u32, targets: VniTargets) -> Result<(), Fault> {
+pub(super) fn add_l2_vni(
+    vnis: &mut BTreeMap<u32, VniTargets>,
+    vni: u32,
+    targets: VniTargets,
+) -> Result<(), Fault> {
     match vnis.entry(vni) {
         Entry::Vacant(entry) => {
             entry.insert(targets);
@@ -174,10 +187,18 @@ fn equal<T: PartialEq + Display>(field: &'static str, first: T, second: T) -> Re
     if first == second {
         return Ok(());
     }
-    Err(Fault::Different { field, first: first.to_string(), second: second.to_string() })
+    Err(Fault::Different {
+        field,
+        first: first.to_string(),
+        second: second.to_string(),
+    })
 }
 
-fn equal_if_set<T: PartialEq + Display>(field: &'static str, first: Option<T>, second: Option<T>) -> Result<(), Fault> {
+fn equal_if_set<T: PartialEq + Display>(
+    field: &'static str,
+    first: Option<T>,
+    second: Option<T>,
+) -> Result<(), Fault> {
     match (first, second) {
         (Some(first), Some(second)) => equal(field, first, second),
         _ => Ok(()),
@@ -185,7 +206,11 @@ fn equal_if_set<T: PartialEq + Display>(field: &'static str, first: Option<T>, s
 }
 
 /// Unset differs from every value here.
-fn equal_options<T: PartialEq + Display>(field: &'static str, first: Option<&T>, second: Option<&T>) -> Result<(), Fault> {
+fn equal_options<T: PartialEq + Display>(
+    field: &'static str,
+    first: Option<&T>,
+    second: Option<&T>,
+) -> Result<(), Fault> {
     let text = |value: Option<&T>| value.map_or_else(|| "unset".to_owned(), ToString::to_string);
     equal(field, text(first), text(second))
 }
@@ -199,7 +224,11 @@ fn check_neighbor(neighbor: &Neighbor, other: &Neighbor) -> Result<(), Fault> {
     equal_options("sourceaddress", neighbor.source.as_ref(), other.source.as_ref())?;
     if neighbor.password != other.password {
         let hidden = "hidden".to_owned();
-        return Err(Fault::Different { field: "password", first: hidden.clone(), second: hidden });
+        return Err(Fault::Different {
+            field: "password",
+            first: hidden.clone(),
+            second: hidden,
+        });
     }
     if let (Some(profile), Some(theirs)) = (&neighbor.bfd_profile, &other.bfd_profile)
         && profile != theirs
@@ -209,7 +238,10 @@ fn check_neighbor(neighbor: &Neighbor, other: &Neighbor) -> Result<(), Fault> {
     equal("ebgpMultiHop", neighbor.ebgp_multihop, other.ebgp_multihop)?;
     let dual = |neighbor: &Neighbor| neighbor.families.unicast == crate::model::Unicast::Dual;
     equal("dualStackAddressFamily", dual(neighbor), dual(other))?;
-    let (timers, theirs) = (neighbor.timers.unwrap_or_default(), other.timers.unwrap_or_default());
+    let (timers, theirs) = (
+        neighbor.timers.unwrap_or_default(),
+        other.timers.unwrap_or_default(),
+    );
     equal("holdTime", timers.hold, theirs.hold)?;
     equal("keepaliveTime", timers.keepalive, theirs.keepalive)?;
     let connect_time = |neighbor: &Neighbor| neighbor.connect_time.unwrap_or(UNSET_CONNECT_TIME);
@@ -219,14 +251,26 @@ fn check_neighbor(neighbor: &Neighbor, other: &Neighbor) -> Result<(), Fault> {
 }
 
 fn check_advertise(advertise: &Advertise, other: &Advertise) -> Result<(), Fault> {
-    equal_if_set("toAdvertise.nextHop.ipv4", advertise.next_hop_ipv4, other.next_hop_ipv4)?;
-    equal_if_set("toAdvertise.nextHop.ipv6", advertise.next_hop_ipv6, other.next_hop_ipv6)?;
+    equal_if_set(
+        "toAdvertise.nextHop.ipv4",
+        advertise.next_hop_ipv4,
+        other.next_hop_ipv4,
+    )?;
+    equal_if_set(
+        "toAdvertise.nextHop.ipv6",
+        advertise.next_hop_ipv6,
+        other.next_hop_ipv6,
+    )?;
     for (prefix, attributes) in &other.routes {
         let known = advertise.routes.get(prefix).and_then(|known| known.local_pref);
         if let (Some(first), Some(second)) = (known, attributes.local_pref)
             && first != second
         {
-            return Err(Fault::TwoLocalPrefs { prefix: *prefix, first, second });
+            return Err(Fault::TwoLocalPrefs {
+                prefix: *prefix,
+                first,
+                second,
+            });
         }
     }
     Ok(())
@@ -256,7 +300,11 @@ fn absorb_neighbor(neighbor: &mut Neighbor, other: Neighbor) {
 }
 
 fn check_evpn(evpn: &Evpn, other: &Evpn) -> Result<(), Fault> {
-    equal("evpn.advertiseVNIs", evpn.advertise_all_vnis, other.advertise_all_vnis)?;
+    equal(
+        "evpn.advertiseVNIs",
+        evpn.advertise_all_vnis,
+        other.advertise_all_vnis,
+    )?;
     equal("evpn.advertiseSVI", evpn.advertise_svi, other.advertise_svi)?;
     for (vni, targets) in &other.l2_vnis {
         if let Some(known) = evpn.l2_vnis.get(vni) {
@@ -284,10 +332,16 @@ fn absorb_evpn(evpn: &mut Evpn, other: Evpn) {
 fn check_targets(vni: u32, targets: &VniTargets, other: &VniTargets) -> Result<(), Fault> {
     equal_if_set("evpn.rd", targets.rd, other.rd)?;
     if targets.import.is_empty() != other.import.is_empty() {
-        return Err(Fault::ImplicitTargets { vni, field: "importRTs" });
+        return Err(Fault::ImplicitTargets {
+            vni,
+            field: "importRTs",
+        });
     }
     if targets.export.is_empty() != other.export.is_empty() {
-        return Err(Fault::ImplicitTargets { vni, field: "exportRTs" });
+        return Err(Fault::ImplicitTargets {
+            vni,
+            field: "exportRTs",
+        });
     }
     Ok(())
 }

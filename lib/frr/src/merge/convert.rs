@@ -121,11 +121,17 @@ impl Object<'_> {
             imports,
             prefixes,
             neighbors: BTreeMap::new(),
-            evpn: router.evpn.as_ref().map(|evpn| evpn::convert(evpn, &vrf)).transpose()?,
+            evpn: router
+                .evpn
+                .as_ref()
+                .map(|evpn| evpn::convert(evpn, &vrf))
+                .transpose()?,
         };
         for neighbor in &router.neighbors {
             let place = || format!("neighbor {}", neighbor::label(neighbor));
-            let (peer, value) = self.neighbor(neighbor, router.asn, &announced, warnings).within(place)?;
+            let (peer, value) = self
+                .neighbor(neighbor, router.asn, &announced, warnings)
+                .within(place)?;
             combine::add_neighbor(&mut converted.neighbors, peer, value).within(place)?;
         }
         Ok((vrf, converted))
@@ -151,7 +157,10 @@ impl Object<'_> {
 fn router_id(text: &str) -> Result<Ipv4Addr, Fault> {
     match text.parse() {
         Ok(id) if id != Ipv4Addr::UNSPECIFIED => Ok(id),
-        _ => Err(Fault::Ipv4Address { field: "id", text: text.to_owned() }),
+        _ => Err(Fault::Ipv4Address {
+            field: "id",
+            text: text.to_owned(),
+        }),
     }
 }
 
@@ -163,15 +172,21 @@ fn text<T: FromStr<Err = InvalidText>>(field: &'static str, text: &str) -> Resul
 fn prefix(field: &'static str, text: &str) -> Result<IpNet, Fault> {
     match IpNet::from_str(text) {
         Ok(prefix) => Ok(prefix.trunc()),
-        Err(_) => Err(Fault::Prefix { field, text: text.to_owned() }),
+        Err(_) => Err(Fault::Prefix {
+            field,
+            text: text.to_owned(),
+        }),
     }
 }
 
 fn range(field: &'static str, value: Option<u32>, min: u32, max: u32) -> Result<Option<u32>, Fault> {
     match value {
-        Some(number) if !(min..=max).contains(&number) => {
-            Err(Fault::Range { field, value: number.to_string(), min, max })
-        }
+        Some(number) if !(min..=max).contains(&number) => Err(Fault::Range {
+            field,
+            value: number.to_string(),
+            min,
+            max,
+        }),
         value => Ok(value),
     }
 }

@@ -18,7 +18,10 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(fault: Fault) -> Self {
-        Self { place: Vec::new(), fault }
+        Self {
+            place: Vec::new(),
+            fault,
+        }
     }
 }
 
@@ -68,7 +71,12 @@ pub enum Fault {
     #[error("{field}: {text:?} is not an IPv6 address")]
     Ipv6Address { field: &'static str, text: String },
     #[error("{field}: {value} is out of range, use {min} to {max}")]
-    Range { field: &'static str, value: String, min: u32, max: u32 },
+    Range {
+        field: &'static str,
+        value: String,
+        min: u32,
+        max: u32,
+    },
     #[error("asn: the AS number of a router must not be 0")]
     ZeroAsn,
 
@@ -110,7 +118,9 @@ pub enum Fault {
     TwoPasswords,
     #[error("passwordSecret: secret {0} not found")]
     SecretMissing(String),
-    #[error("passwordSecret: secret {name} is of type {type_:?}, it must be of type kubernetes.io/basic-auth")]
+    #[error(
+        "passwordSecret: secret {name} is of type {type_:?}, it must be of type kubernetes.io/basic-auth"
+    )]
     SecretType { name: String, type_: String },
     #[error("passwordSecret: secret {0} has no text under the key `password`")]
     SecretKey(String),
@@ -118,17 +128,37 @@ pub enum Fault {
     SecretText { name: String, fault: InvalidText },
 
     #[error("{field}: {what} on a neighbor without an {family} address family")]
-    Family { field: &'static str, what: String, family: Family },
-    #[error("toAdvertise.allowed.prefixes: {0} is not among the prefixes of the router, nor of the VRFs it imports, in the same object")]
+    Family {
+        field: &'static str,
+        what: String,
+        family: Family,
+    },
+    #[error(
+        "toAdvertise.allowed.prefixes: {0} is not among the prefixes of the router, nor of the VRFs it imports, in the same object"
+    )]
     NotOriginated(IpNet),
-    #[error("{field}: {value} is associated to non existing prefix {prefix}, it must be among those announced to the neighbor")]
-    NotAnnounced { field: &'static str, value: String, prefix: IpNet },
+    #[error(
+        "{field}: {value} is associated to non existing prefix {prefix}, it must be among those announced to the neighbor"
+    )]
+    NotAnnounced {
+        field: &'static str,
+        value: String,
+        prefix: IpNet,
+    },
     #[error("withLocalPref: {prefix} has the local preferences {first} and {second}")]
     TwoLocalPrefs { prefix: IpNet, first: u32, second: u32 },
     #[error("{field}: {value} is already defined for {family}, list all its prefixes in one item")]
-    AlreadyDefined { field: &'static str, value: String, family: Family },
+    AlreadyDefined {
+        field: &'static str,
+        value: String,
+        family: Family,
+    },
     #[error("{field}: {value} lists {prefix} twice")]
-    PrefixTwice { field: &'static str, value: String, prefix: IpNet },
+    PrefixTwice {
+        field: &'static str,
+        value: String,
+        prefix: IpNet,
+    },
     #[error("withCommunity: {0}")]
     Community(#[from] InvalidCommunity),
     #[error("toReceive: {prefix}: the lengths must satisfy {length} <= ge <= le <= {max}")]
@@ -158,7 +188,11 @@ pub enum Fault {
     #[error("multiple bfd profiles specified for the neighbor ({0} and {1})")]
     DifferentBfd(String, String),
     #[error("{field}: different values ({first} and {second})")]
-    Different { field: &'static str, first: String, second: String },
+    Different {
+        field: &'static str,
+        first: String,
+        second: String,
+    },
 }
 
 impl Fault {

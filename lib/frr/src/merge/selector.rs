@@ -19,9 +19,17 @@ pub(super) fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String
 }
 
 fn holds(requirement: &LabelSelectorRequirement, labels: &BTreeMap<String, String>) -> Result<bool, Fault> {
-    let LabelSelectorRequirement { key, operator, values } = requirement;
+    let LabelSelectorRequirement {
+        key,
+        operator,
+        values,
+    } = requirement;
     let values = values.as_deref().unwrap_or_default();
-    let fault = |what: &str| Err(Fault::Selector(format!("key {key:?}, operator {operator:?}: {what}")));
+    let fault = |what: &str| {
+        Err(Fault::Selector(format!(
+            "key {key:?}, operator {operator:?}: {what}"
+        )))
+    };
     if key.is_empty() {
         return fault("the key must not be empty");
     }

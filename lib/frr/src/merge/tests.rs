@@ -10,13 +10,19 @@ use super::*;
 
 /// Merges objects, called `a`, `b`, ... in the namespace `metallb-system`, on a node in the zone `east`.
 fn merge_specs(specs: &[Value], secrets: &Secrets<'_>) -> Merged {
-    let specs: Vec<FRRConfigurationSpec> =
-        specs.iter().map(|spec| serde_json::from_value(spec.clone()).expect("a valid spec")).collect();
+    let specs: Vec<FRRConfigurationSpec> = specs
+        .iter()
+        .map(|spec| serde_json::from_value(spec.clone()).expect("a valid spec"))
+        .collect();
     let names = ["a", "b", "c", "d"];
     let objects: Vec<Named<'_>> = specs
         .iter()
         .zip(names)
-        .map(|(spec, name)| Named { namespace: "metallb-system", name, spec })
+        .map(|(spec, name)| Named {
+            namespace: "metallb-system",
+            name,
+            spec,
+        })
         .collect();
     let labels = BTreeMap::from([("zone".to_owned(), "east".to_owned())]);
     merge(&labels, &objects, secrets)
@@ -52,7 +58,10 @@ fn with_neighbor(fields: Value) -> Value {
     for (key, value) in fields.as_object().expect("fields") {
         neighbor[key] = value.clone();
     }
-    neighbor.as_object_mut().expect("fields").retain(|_, value| !value.is_null());
+    neighbor
+        .as_object_mut()
+        .expect("fields")
+        .retain(|_, value| !value.is_null());
     routers(json!([{
         "asn": 64500,
         "prefixes": ["10.70.1.0/24", "10.70.2.0/24", "2001:db8:7001::/64"],

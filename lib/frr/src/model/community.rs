@@ -14,7 +14,9 @@ pub enum Community {
 
 /// A text that is no community.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid community {0:?}: write two 16-bit numbers as 64500:31, or large: and three 32-bit numbers as large:64500:7:9")]
+#[error(
+    "invalid community {0:?}: write two 16-bit numbers as 64500:31, or large: and three 32-bit numbers as large:64500:7:9"
+)]
 pub struct InvalidCommunity(String);
 
 impl FromStr for Community {
@@ -36,7 +38,9 @@ fn parse(text: &str) -> Option<Community> {
 
 /// Unlike `str::parse` takes no sign.
 fn number<T: FromStr>(text: &str) -> Option<T> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 impl fmt::Display for Community {

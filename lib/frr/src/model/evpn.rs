@@ -49,7 +49,9 @@ impl fmt::Display for Administrator {
 
 /// A text that is neither a route distinguisher nor a route target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} must be an AS number or an IPv4 address, a colon, and a number that fits behind it (RFC 4364 section 4.2)")]
+#[error(
+    "{0:?} must be an AS number or an IPv4 address, a colon, and a number that fits behind it (RFC 4364 section 4.2)"
+)]
 pub struct InvalidTarget(String);
 
 /// A route distinguisher (RFC 4364 section 4.2).
@@ -103,7 +105,9 @@ impl fmt::Display for RouteTarget {
 fn parse(text: &str) -> Option<(Administrator, u32)> {
     let (global, local) = text.split_once(':')?;
     let number = |text: &str| -> Option<u32> {
-        text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+        text.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| text.parse().ok())?
     };
     let local = number(local)?;
     let (global, limit) = if global == "*" {
@@ -112,7 +116,11 @@ fn parse(text: &str) -> Option<(Administrator, u32)> {
         (Administrator::Address(global.parse().ok()?), u32::from(u16::MAX))
     } else {
         let asn = number(global)?;
-        let limit = if asn > u32::from(u16::MAX) { u32::from(u16::MAX) } else { u32::MAX };
+        let limit = if asn > u32::from(u16::MAX) {
+            u32::from(u16::MAX)
+        } else {
+            u32::MAX
+        };
         (Administrator::Asn(asn), limit)
     };
     (local <= limit).then_some((global, local))

@@ -43,7 +43,10 @@ fn check_name(text: &str, max: usize) -> Result<(), InvalidText> {
     if text.starts_with('-') {
         return Err(InvalidText::LeadingDash);
     }
-    match text.chars().position(|c| !(c.is_ascii_alphanumeric() || "._-+:".contains(c))) {
+    match text
+        .chars()
+        .position(|c| !(c.is_ascii_alphanumeric() || "._-+:".contains(c)))
+    {
         Some(position) => Err(InvalidText::Name(position + 1)),
         None => Ok(()),
     }

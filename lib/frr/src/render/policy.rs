@@ -31,7 +31,12 @@ impl<'a> Marks<'a> {
         let neighbors: Vec<(&Vrf, &Peer, &Neighbor)> = model
             .routers
             .iter()
-            .flat_map(|(vrf, router)| router.neighbors.iter().map(move |(peer, neighbor)| (vrf, peer, neighbor)))
+            .flat_map(|(vrf, router)| {
+                router
+                    .neighbors
+                    .iter()
+                    .map(move |(peer, neighbor)| (vrf, peer, neighbor))
+            })
             .filter(|(_, _, neighbor)| neighbor.families.activate_unicast)
             .collect();
         let mut class_of: HashMap<IpNet, Class<'a>> = HashMap::new();
@@ -42,24 +47,38 @@ impl<'a> Marks<'a> {
         }
         let mut classes: HashMap<(Family, Class<'a>), Vec<IpNet>> = HashMap::new();
         for (prefix, class) in class_of {
-            classes.entry((Family::of(&prefix), class)).or_default().push(prefix);
+            classes
+                .entry((Family::of(&prefix), class))
+                .or_default()
+                .push(prefix);
         }
         let mut described: Vec<_> = classes
             .into_iter()
-            .map(|((family, class), prefixes)| (describe(family, &class, &neighbors), family, class, prefixes))
+            .map(|((family, class), prefixes)| {
+                (describe(family, &class, &neighbors), family, class, prefixes)
+            })
             .collect();
         described.sort_by(|(first, ..), (second, ..)| first.cmp(second));
-        let mut marks = Self { by_prefix: HashMap::new(), by_neighbor: BTreeMap::new() };
+        let mut marks = Self {
+            by_prefix: HashMap::new(),
+            by_neighbor: BTreeMap::new(),
+        };
         let mut taken = BTreeSet::from([0, SENT]);
         for (description, family, class, prefixes) in described {
             let mut mark = crc32(description.as_bytes());
             while !taken.insert(mark) {
                 mark = mark.wrapping_add(1);
             }
-            marks.by_prefix.extend(prefixes.into_iter().map(|prefix| (prefix, mark)));
+            marks
+                .by_prefix
+                .extend(prefixes.into_iter().map(|prefix| (prefix, mark)));
             for (index, attributes) in class {
                 let (vrf, peer, _) = neighbors[index];
-                marks.by_neighbor.entry((vrf, peer, family)).or_default().insert(mark, attributes);
+                marks
+                    .by_neighbor
+                    .entry((vrf, peer, family))
+                    .or_default()
+                    .insert(mark, attributes);
             }
         }
         marks
@@ -74,7 +93,10 @@ impl<'a> Marks<'a> {
         let marks: BTreeSet<u32> = self.by_prefix.values().copied().collect();
         for mark in marks {
             let clause = clause("permit", [format!("set tag {mark}")]);
-            let map = Numbered { entries: BTreeMap::from([(1, clause)]), renumber: true };
+            let map = Numbered {
+                entries: BTreeMap::from([(1, clause)]),
+                renumber: true,
+            };
             config.route_maps.insert(origin_map_name(mark), map);
         }
     }
@@ -91,13 +113,23 @@ impl<'a> Marks<'a> {
         let name = format!("{}-out-{family}", neighbor_name(vrf, peer));
         let advertise = &neighbor.advertise;
         let next_hop = match family {
-            Family::Ipv4 => advertise.next_hop_ipv4.map(|address| format!("set ip next-hop {address}")),
-            Family::Ipv6 => advertise.next_hop_ipv6.map(|address| format!("set ipv6 next-hop global {address}")),
+            Family::Ipv4 => advertise
+                .next_hop_ipv4
+                .map(|address| format!("set ip next-hop {address}")),
+            Family::Ipv6 => advertise
+                .next_hop_ipv6
+                .map(|address| format!("set ipv6 next-hop global {address}")),
         };
         let marks = self.by_neighbor.get(&(vrf, peer, family)).into_iter().flatten();
         let clauses = marks.map(|(mark, attributes)| {
             let match_ = format!("match tag {mark}");
-            clause("permit", [match_].into_iter().chain(set_lines(attributes)).chain(next_hop.clone()))
+            clause(
+                "permit",
+                [match_]
+                    .into_iter()
+                    .chain(set_lines(attributes))
+                    .chain(next_hop.clone()),
+            )
         });
         add_map(config, &name, None, clauses);
         name
@@ -141,15 +173,29 @@ const FIRST: u16 = 1;
 /// The clause number of what denies the rest. It also makes an otherwise empty map exist.
 const LAST: u16 = u16::MAX;
 
-fn add_map(config: &mut Config, name: &str, first: Option<Clause>, permits: impl IntoIterator<Item = Clause>) {
+fn add_map(
+    config: &mut Config,
+    name: &str,
+    first: Option<Clause>,
+    permits: impl IntoIterator<Item = Clause>,
+) {
     let mut entries: BTreeMap<u16, Clause> = (FIRST + 1..LAST).zip(permits).collect();
     entries.extend(first.map(|clause| (FIRST, clause)));
     entries.insert(LAST, clause("deny", []));
-    config.route_maps.insert(name.to_owned(), Numbered { entries, renumber: true });
+    config.route_maps.insert(
+        name.to_owned(),
+        Numbered {
+            entries,
+            renumber: true,
+        },
+    );
 }
 
 fn clause(action: &str, lines: impl IntoIterator<Item = String>) -> Clause {
-    Clause { action: action.to_owned(), lines: lines.into_iter().collect() }
+    Clause {
+        action: action.to_owned(),
+        lines: lines.into_iter().collect(),
+    }
 }
 
 /// What is written into a route on its way out. The mark goes, too: see [`super`].
@@ -164,7 +210,11 @@ fn set_lines(attributes: &Attributes) -> Vec<String> {
         let _ = write!(list, "{community} ");
     }
     let mut lines = vec![format!("set tag {SENT}")];
-    lines.extend(attributes.local_pref.map(|value| format!("set local-preference {value}")));
+    lines.extend(
+        attributes
+            .local_pref
+            .map(|value| format!("set local-preference {value}")),
+    );
     if !standard.is_empty() {
         lines.push(format!("set community {standard}additive"));
     }
@@ -217,6 +267,8 @@ pub(super) fn entry(prefix: &IpNet, min: u8, max: u8) -> String {
 /// CRC-32 as of IEEE 802.3.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
     })
 }

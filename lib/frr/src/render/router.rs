@@ -20,7 +20,10 @@ const KNOBS: [&str; 4] = [
 ];
 
 pub(super) fn add(config: &mut Config, vrf: &Vrf, router: &Router, marks: &Marks<'_>, node: &NodeSettings) {
-    let mut block = RouterBlock { asn: router.asn.to_string(), ..RouterBlock::default() };
+    let mut block = RouterBlock {
+        asn: router.asn.to_string(),
+        ..RouterBlock::default()
+    };
     for knob in KNOBS {
         block.lines.set(Place::Router, knob);
     }
@@ -29,7 +32,9 @@ pub(super) fn add(config: &mut Config, vrf: &Vrf, router: &Router, marks: &Marks
     }
     for family in Family::BOTH {
         for import in &router.imports {
-            unicast(&mut block, family).lines.set(Place::AddressFamily, &format!("import vrf {import}"));
+            unicast(&mut block, family)
+                .lines
+                .set(Place::AddressFamily, &format!("import vrf {import}"));
         }
     }
     for (peer, neighbor) in &router.neighbors {
@@ -43,7 +48,9 @@ pub(super) fn add(config: &mut Config, vrf: &Vrf, router: &Router, marks: &Marks
             Some(map) => format!("network {prefix} route-map {map}"),
             None => format!("network {prefix}"),
         };
-        unicast(&mut block, Family::of(prefix)).lines.set(Place::AddressFamily, &line);
+        unicast(&mut block, Family::of(prefix))
+            .lines
+            .set(Place::AddressFamily, &line);
     }
     if let Some(evpn) = &router.evpn {
         add_evpn(config, &mut block, vrf, evpn);
@@ -78,12 +85,34 @@ fn session(peer: &Peer, neighbor: &Neighbor, asn: u32) -> Vec<String> {
     if needs_no_connected_check(peer, neighbor, internal) {
         lines.push("disable-connected-check".to_owned());
     }
-    lines.extend(neighbor.local_as.map(|local| format!("local-as {local} no-prepend replace-as")));
+    lines.extend(
+        neighbor
+            .local_as
+            .map(|local| format!("local-as {local} no-prepend replace-as")),
+    );
     lines.extend(neighbor.port.map(|port| format!("port {port}")));
-    lines.extend(neighbor.timers.map(|timers| format!("timers {} {}", timers.keepalive, timers.hold)));
-    lines.extend(neighbor.connect_time.map(|seconds| format!("timers connect {seconds}")));
-    lines.extend(neighbor.password.as_ref().map(|password| format!("password {}", password.reveal())));
-    lines.extend(neighbor.source.as_ref().map(|source| format!("update-source {source}")));
+    lines.extend(
+        neighbor
+            .timers
+            .map(|timers| format!("timers {} {}", timers.keepalive, timers.hold)),
+    );
+    lines.extend(
+        neighbor
+            .connect_time
+            .map(|seconds| format!("timers connect {seconds}")),
+    );
+    lines.extend(
+        neighbor
+            .password
+            .as_ref()
+            .map(|password| format!("password {}", password.reveal())),
+    );
+    lines.extend(
+        neighbor
+            .source
+            .as_ref()
+            .map(|source| format!("update-source {source}")),
+    );
     if neighbor.graceful_restart {
         lines.push("graceful-restart".to_owned());
     }
@@ -109,10 +138,18 @@ fn activate(
     marks: &Marks<'_>,
 ) {
     let mut set = |family: &str, line: String| {
-        block.families.entry(family.to_owned()).or_default().lines.set(Place::AddressFamily, &line);
+        block
+            .families
+            .entry(family.to_owned())
+            .or_default()
+            .lines
+            .set(Place::AddressFamily, &line);
     };
     if neighbor.families.activate_unicast {
-        for family in Family::BOTH.into_iter().filter(|family| neighbor.families.unicast.contains(*family)) {
+        for family in Family::BOTH
+            .into_iter()
+            .filter(|family| neighbor.families.unicast.contains(*family))
+        {
             let name = format!("{family} unicast");
             let in_map = policy::add_in_map(config, vrf, peer, neighbor, family);
             let out_map = marks.add_out_map(config, vrf, peer, neighbor, family);
@@ -141,7 +178,11 @@ fn add_evpn(config: &mut Config, block: &mut RouterBlock, vrf: &Vrf, evpn: &Evpn
         for line in target_lines(targets) {
             set(&line);
         }
-        config.vrfs.entry(vrf_key(vrf)).or_default().set(Place::Vrf, &format!("vni {vni}"));
+        config
+            .vrfs
+            .entry(vrf_key(vrf))
+            .or_default()
+            .set(Place::Vrf, &format!("vni {vni}"));
     }
     for (vni, targets) in evpn.l2_vnis.iter().filter(|(_, targets)| !targets.is_empty()) {
         let vni = family.vnis.entry(vni.to_string()).or_default();
@@ -156,7 +197,13 @@ fn add_evpn(config: &mut Config, block: &mut RouterBlock, vrf: &Vrf, evpn: &Evpn
 
 fn target_lines(targets: &VniTargets) -> Vec<String> {
     let rd = targets.rd.iter().map(|rd| format!("rd {rd}"));
-    let import = targets.import.iter().map(|target| format!("route-target import {target}"));
-    let export = targets.export.iter().map(|target| format!("route-target export {target}"));
+    let import = targets
+        .import
+        .iter()
+        .map(|target| format!("route-target import {target}"));
+    let export = targets
+        .export
+        .iter()
+        .map(|target| format!("route-target export {target}"));
     rd.chain(import).chain(export).collect()
 }

@@ -20,15 +20,30 @@ fn nothing_can_hide_behind_a_command(#[case] command: &str) {
 fn replies_are_cut_apart() {
     let mut decoder = Decoder::new();
     decoder.push(b"\0\0\0\0% Unknown command\n\0\0\0\x02half");
-    assert_eq!(decoder.reply(), Some(Reply { text: String::new(), status: Status::Success }));
-    let unknown = Reply { text: "% Unknown command\n".into(), status: Status::Unknown };
+    assert_eq!(
+        decoder.reply(),
+        Some(Reply {
+            text: String::new(),
+            status: Status::Success
+        })
+    );
+    let unknown = Reply {
+        text: "% Unknown command\n".into(),
+        status: Status::Unknown,
+    };
     assert_eq!(decoder.reply(), Some(unknown));
     assert_eq!(decoder.reply(), None);
     assert!(decoder.is_within_reply());
     decoder.push(b"\0\0\0");
     assert_eq!(decoder.reply(), None, "the status is missing");
     decoder.push(b"\x0d");
-    assert_eq!(decoder.reply(), Some(Reply { text: "half".into(), status: Status::Refused }));
+    assert_eq!(
+        decoder.reply(),
+        Some(Reply {
+            text: "half".into(),
+            status: Status::Refused
+        })
+    );
     assert!(!decoder.is_within_reply());
 }
 

@@ -23,8 +23,18 @@ pub(super) fn convert(
     communities(&mut routes, &advertise.with_community, unicast)?;
     Ok(Advertise {
         routes,
-        next_hop_ipv4: advertise.next_hop.ipv4.as_deref().map(|text| next_hop_ipv4(text, unicast)).transpose()?,
-        next_hop_ipv6: advertise.next_hop.ipv6.as_deref().map(|text| next_hop_ipv6(text, unicast)).transpose()?,
+        next_hop_ipv4: advertise
+            .next_hop
+            .ipv4
+            .as_deref()
+            .map(|text| next_hop_ipv4(text, unicast))
+            .transpose()?,
+        next_hop_ipv6: advertise
+            .next_hop
+            .ipv6
+            .as_deref()
+            .map(|text| next_hop_ipv6(text, unicast))
+            .transpose()?,
     })
 }
 
@@ -35,7 +45,9 @@ fn allowed(
 ) -> Result<BTreeMap<IpNet, Attributes>, Fault> {
     let attributes = Attributes::default;
     if allowed.mode == AllowMode::All {
-        let fitting = announced.iter().filter(|prefix| unicast.contains(Family::of(prefix)));
+        let fitting = announced
+            .iter()
+            .filter(|prefix| unicast.contains(Family::of(prefix)));
         return Ok(fitting.map(|prefix| (*prefix, attributes())).collect());
     }
     let mut routes = BTreeMap::new();
@@ -58,9 +70,15 @@ fn local_prefs(
     for item in items {
         let value = item.local_pref.to_string();
         for prefix in item_prefixes(WITH_LOCAL_PREF, &value, &item.prefixes, unicast, &mut defined)? {
-            let first = attributes(routes, WITH_LOCAL_PREF, &value, prefix)?.local_pref.replace(item.local_pref);
+            let first = attributes(routes, WITH_LOCAL_PREF, &value, prefix)?
+                .local_pref
+                .replace(item.local_pref);
             if let Some(first) = first {
-                return Err(Fault::TwoLocalPrefs { prefix, first, second: item.local_pref });
+                return Err(Fault::TwoLocalPrefs {
+                    prefix,
+                    first,
+                    second: item.local_pref,
+                });
             }
         }
     }
@@ -80,7 +98,9 @@ fn communities(
             Community::Large(..) => format!("large:{community}"),
         };
         for prefix in item_prefixes(WITH_COMMUNITY, &value, &item.prefixes, unicast, &mut defined)? {
-            attributes(routes, WITH_COMMUNITY, &value, prefix)?.communities.insert(community);
+            attributes(routes, WITH_COMMUNITY, &value, prefix)?
+                .communities
+                .insert(community);
         }
     }
     Ok(())
@@ -98,13 +118,21 @@ fn item_prefixes(
     for text in texts {
         let prefix = fitting(field, text, unicast)?;
         if !prefixes.insert(prefix) {
-            return Err(Fault::PrefixTwice { field, value: value.to_owned(), prefix });
+            return Err(Fault::PrefixTwice {
+                field,
+                value: value.to_owned(),
+                prefix,
+            });
         }
     }
     let families: BTreeSet<Family> = prefixes.iter().map(Family::of).collect();
     for family in families {
         if !defined.insert((value.to_owned(), family)) {
-            return Err(Fault::AlreadyDefined { field, value: value.to_owned(), family });
+            return Err(Fault::AlreadyDefined {
+                field,
+                value: value.to_owned(),
+                family,
+            });
         }
     }
     Ok(prefixes)
@@ -116,7 +144,11 @@ fn attributes<'a>(
     value: &str,
     prefix: IpNet,
 ) -> Result<&'a mut Attributes, Fault> {
-    routes.get_mut(&prefix).ok_or_else(|| Fault::NotAnnounced { field, value: value.to_owned(), prefix })
+    routes.get_mut(&prefix).ok_or_else(|| Fault::NotAnnounced {
+        field,
+        value: value.to_owned(),
+        prefix,
+    })
 }
 
 /// A prefix of a family the neighbor has.
@@ -130,7 +162,11 @@ fn family(field: &'static str, what: &dyn ToString, family: Family, unicast: Uni
     if unicast.contains(family) {
         Ok(())
     } else {
-        Err(Fault::Family { field, what: what.to_string(), family })
+        Err(Fault::Family {
+            field,
+            what: what.to_string(),
+            family,
+        })
     }
 }
 
@@ -140,7 +176,10 @@ fn next_hop_ipv4(text: &str, unicast: Unicast) -> Result<Ipv4Addr, Fault> {
         Ok(IpAddr::V4(address)) if !address.is_unspecified() && !address.is_multicast() => {
             family(field, &address, Family::Ipv4, unicast).map(|()| address)
         }
-        _ => Err(Fault::Ipv4Address { field, text: text.to_owned() }),
+        _ => Err(Fault::Ipv4Address {
+            field,
+            text: text.to_owned(),
+        }),
     }
 }
 
@@ -152,6 +191,9 @@ fn next_hop_ipv6(text: &str, unicast: Unicast) -> Result<Ipv6Addr, Fault> {
         {
             family(field, &address, Family::Ipv6, unicast).map(|()| address)
         }
-        _ => Err(Fault::Ipv6Address { field, text: text.to_owned() }),
+        _ => Err(Fault::Ipv6Address {
+            field,
+            text: text.to_owned(),
+        }),
     }
 }

@@ -5,8 +5,8 @@ use metallb_crds::frrk8s::{self, AdvertiseVNIs, AdvertisedFamily, ExportRouteTar
 use super::range;
 use crate::merge::combine;
 use crate::merge::problem::{Fault, Problem, Within};
-use crate::model::evpn::{Evpn, RouteTarget, VniTargets};
 use crate::model::Vrf;
+use crate::model::evpn::{Evpn, RouteTarget, VniTargets};
 
 const MAX_VNI: u32 = 16_777_215;
 
@@ -18,7 +18,8 @@ pub(super) fn convert(evpn: &frrk8s::EVPNConfig, vrf: &Vrf) -> Result<Evpn, Prob
     };
     for l2 in &evpn.l2_vnis {
         let vni = vni(l2.vni)?;
-        let value = targets(l2.rd.as_ref(), &l2.import_rts, &l2.export_rts).within(|| format!("l2vni {vni}"))?;
+        let value =
+            targets(l2.rd.as_ref(), &l2.import_rts, &l2.export_rts).within(|| format!("l2vni {vni}"))?;
         combine::add_l2_vni(&mut converted.l2_vnis, vni, value)?;
     }
     if let Some(l3) = &evpn.l3_vni {
@@ -29,7 +30,8 @@ pub(super) fn convert(evpn: &frrk8s::EVPNConfig, vrf: &Vrf) -> Result<Evpn, Prob
             return Err(Fault::AdvertisePrefixes.into());
         }
         let vni = vni(l3.vni)?;
-        let value = targets(l3.rd.as_ref(), &l3.import_rts, &l3.export_rts).within(|| format!("l3vni {vni}"))?;
+        let value =
+            targets(l3.rd.as_ref(), &l3.import_rts, &l3.export_rts).within(|| format!("l3vni {vni}"))?;
         converted.l3_vni = Some((vni, value));
     }
     Ok(converted)
@@ -46,8 +48,14 @@ fn targets(
 ) -> Result<VniTargets, Fault> {
     Ok(VniTargets {
         rd: rd.map(|rd| rd.0.parse()).transpose()?,
-        import: import.iter().map(|target| Ok(target.0.parse()?)).collect::<Result<_, Fault>>()?,
-        export: export.iter().map(|target| export_target(&target.0)).collect::<Result<BTreeSet<_>, Fault>>()?,
+        import: import
+            .iter()
+            .map(|target| Ok(target.0.parse()?))
+            .collect::<Result<_, Fault>>()?,
+        export: export
+            .iter()
+            .map(|target| export_target(&target.0))
+            .collect::<Result<BTreeSet<_>, Fault>>()?,
     })
 }
 

@@ -39,13 +39,20 @@ impl Object<'_> {
         let value = Neighbor {
             remote_as,
             port: neighbor.port.filter(|port| *port != 0 && *port != 179),
-            source: neighbor.source_address.as_deref().map(update_source).transpose()?,
+            source: neighbor
+                .source_address
+                .as_deref()
+                .map(update_source)
+                .transpose()?,
             password: self.password(neighbor)?,
             timers: timers(neighbor.hold_time.as_ref(), neighbor.keepalive_time.as_ref())?,
             connect_time: neighbor.connect_time.as_ref().map(connect_time).transpose()?,
             ebgp_multihop: neighbor.ebgp_multi_hop,
             graceful_restart: neighbor.enable_graceful_restart,
-            local_as: neighbor.local_asn.map(|local| local_as(local, asn, remote_as)).transpose()?,
+            local_as: neighbor
+                .local_asn
+                .map(|local| local_as(local, asn, remote_as))
+                .transpose()?,
             bfd_profile: self.bfd_profile(neighbor)?,
             families,
             advertise: advertise::convert(&neighbor.to_advertise, families.unicast, announced)?,
@@ -57,7 +64,9 @@ impl Object<'_> {
     fn warn(&self, neighbor: &frrk8s::Neighbor, warnings: &mut Vec<String>) {
         let label = label(neighbor);
         if neighbor.disable_mp {
-            warnings.push(format!("neighbor {label}: disableMP is deprecated and has no effect"));
+            warnings.push(format!(
+                "neighbor {label}: disableMP is deprecated and has no effect"
+            ));
         }
         let namespace = &neighbor.password_secret.namespace;
         if !namespace.is_empty() && *namespace != self.name.namespace {
@@ -91,13 +100,24 @@ impl Object<'_> {
             (None, Secrets::Ignored) => return Ok(None),
             (None, Secrets::Known(known)) => known,
         };
-        let secret = known.get(name).ok_or_else(|| Fault::SecretMissing(name.clone()))?;
+        let secret = known
+            .get(name)
+            .ok_or_else(|| Fault::SecretMissing(name.clone()))?;
         if secret.type_ != BASIC_AUTH {
-            return Err(Fault::SecretType { name: name.clone(), type_: secret.type_.clone() });
+            return Err(Fault::SecretType {
+                name: name.clone(),
+                type_: secret.type_.clone(),
+            });
         }
-        let password = secret.password.as_ref().ok_or_else(|| Fault::SecretKey(name.clone()))?;
+        let password = secret
+            .password
+            .as_ref()
+            .ok_or_else(|| Fault::SecretKey(name.clone()))?;
         let parsed = password.0.parse();
-        parsed.map(Some).map_err(|fault| Fault::SecretText { name: name.clone(), fault })
+        parsed.map(Some).map_err(|fault| Fault::SecretText {
+            name: name.clone(),
+            fault,
+        })
     }
 }
 
@@ -160,10 +180,15 @@ const NANOSECONDS: i128 = 1_000_000_000;
 
 /// Whole seconds; a fraction is cut off.
 fn seconds(field: &'static str, duration: &Duration) -> Result<u16, Fault> {
-    let seconds = duration.nanoseconds().map(|nanoseconds| nanoseconds / NANOSECONDS);
+    let seconds = duration
+        .nanoseconds()
+        .map(|nanoseconds| nanoseconds / NANOSECONDS);
     seconds
         .and_then(|seconds| u16::try_from(seconds).ok())
-        .ok_or_else(|| Fault::Duration { field, text: duration.as_str().to_owned() })
+        .ok_or_else(|| Fault::Duration {
+            field,
+            text: duration.as_str().to_owned(),
+        })
 }
 
 fn timers(hold: Option<&Duration>, keepalive: Option<&Duration>) -> Result<Option<Timers>, Fault> {

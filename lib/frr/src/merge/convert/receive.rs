@@ -7,7 +7,13 @@ use crate::model::{Family, Receive, Selector};
 pub(super) fn convert(receive: &frrk8s::Receive) -> Result<Receive, Fault> {
     match receive.allowed.mode {
         AllowMode::All => Ok(Receive::All),
-        AllowMode::Filtered => receive.allowed.prefixes.iter().map(selector).collect::<Result<_, _>>().map(Receive::Filtered),
+        AllowMode::Filtered => receive
+            .allowed
+            .prefixes
+            .iter()
+            .map(selector)
+            .collect::<Result<_, _>>()
+            .map(Receive::Filtered),
     }
 }
 
@@ -15,7 +21,11 @@ pub(super) fn convert(receive: &frrk8s::Receive) -> Result<Receive, Fault> {
 fn selector(selector: &frrk8s::PrefixSelector) -> Result<Selector, Fault> {
     let prefix = prefix("toReceive.allowed.prefixes", &selector.prefix)?;
     let (length, bits) = (prefix.prefix_len(), Family::of(&prefix).bits());
-    let fault = || Fault::Lengths { prefix, length, max: bits };
+    let fault = || Fault::Lengths {
+        prefix,
+        length,
+        max: bits,
+    };
     let bound = |value: u32| u8::try_from(value).map_err(|_| fault());
     let ge = selector.ge.map(bound).transpose()?;
     let le = selector.le.map(bound).transpose()?;

@@ -73,17 +73,36 @@ use super::*;
 fn a_neighbor_is_refused(#[case] fields: Value, #[case] message: &str) {
     let text = refusal(&[with_neighbor(fields)]);
     assert!(text.contains(message), "{text}");
-    assert!(text.starts_with("metallb-system/a: router 64500-: neighbor "), "{text}");
+    assert!(
+        text.starts_with("metallb-system/a: router 64500-: neighbor "),
+        "{text}"
+    );
 }
 
 #[rstest]
 fn communities_of_another_shape_are_refused(
-    #[values("no-export", "65536:1", "1:2:3", "large:1:2", "ext:1:2:3", "0x10:1", "+1:2", "1:", "", "large:1:2:4294967296")]
+    #[values(
+        "no-export",
+        "65536:1",
+        "1:2:3",
+        "large:1:2",
+        "ext:1:2:3",
+        "0x10:1",
+        "+1:2",
+        "1:",
+        "",
+        "large:1:2:4294967296"
+    )]
     community: &str,
 ) {
     let item = json!([{"community": community, "prefixes": ["10.70.1.0/24"]}]);
-    let text = refusal(&[with_neighbor(json!({"toAdvertise": {"allowed": {"mode": "all"}, "withCommunity": item}}))]);
-    assert!(text.contains(&format!("withCommunity: invalid community {community:?}")), "{text}");
+    let text = refusal(&[with_neighbor(
+        json!({"toAdvertise": {"allowed": {"mode": "all"}, "withCommunity": item}}),
+    )]);
+    assert!(
+        text.contains(&format!("withCommunity: invalid community {community:?}")),
+        "{text}"
+    );
 }
 
 #[rstest]
@@ -131,7 +150,10 @@ fn a_bfd_profile_is_refused(#[case] profiles: Value, #[case] message: &str) {
 #[case::text("blank", "character 2 is not allowed")]
 fn a_secret_is_refused(#[case] name: &str, #[case] message: &str) {
     let password = |text: &str| Some(metallb_crds::frrk8s::Password(text.to_owned()));
-    let secret = |type_: &str, password| Secret { type_: type_.to_owned(), password };
+    let secret = |type_: &str, password| Secret {
+        type_: type_.to_owned(),
+        password,
+    };
     let secrets = BTreeMap::from([
         ("opaque".to_owned(), secret("Opaque", password("x"))),
         ("empty".to_owned(), secret(BASIC_AUTH, None)),
@@ -144,11 +166,22 @@ fn a_secret_is_refused(#[case] name: &str, #[case] message: &str) {
     assert!(text.contains(message), "{text}");
     assert!(!text.contains("s cret"), "{text}");
     assert!(merged.refused[0].is_transient());
-    assert_eq!(merge_all(&[spec(name)]).refused, [], "admission does not look at secrets");
+    assert_eq!(
+        merge_all(&[spec(name)]).refused,
+        [],
+        "admission does not look at secrets"
+    );
 
     let merged = merge_specs(&[spec("good")], &Secrets::Known(&secrets));
-    let neighbor = merged.model.routers[&Vrf::Default].neighbors.values().next().unwrap();
-    assert_eq!(neighbor.password.as_ref().map(crate::model::Password::reveal), Some("s3cr3t!"));
+    let neighbor = merged.model.routers[&Vrf::Default]
+        .neighbors
+        .values()
+        .next()
+        .unwrap();
+    assert_eq!(
+        neighbor.password.as_ref().map(crate::model::Password::reveal),
+        Some("s3cr3t!")
+    );
     assert!(!format!("{merged:?}").contains("s3cr3t"));
 }
 
@@ -176,14 +209,23 @@ fn the_selector_is_asked(#[case] selector: Value, #[case] selected: bool) {
 #[case(json!([{"key": "zone", "operator": "In", "values": ["west"]}, {"key": "", "operator": "Exists"}]))]
 fn a_faulty_selector_is_reported(#[case] expressions: Value) {
     let text = refusal(&[json!({"nodeSelector": {"matchExpressions": expressions}})]);
-    assert!(text.starts_with("metallb-system/a: invalid NodeSelector: "), "{text}");
+    assert!(
+        text.starts_with("metallb-system/a: invalid NodeSelector: "),
+        "{text}"
+    );
 }
 
 #[test]
 fn what_has_no_effect_is_warned_of() {
     let secret = json!({"name": "s", "namespace": "elsewhere"});
-    let merged = merge_all(&[with_neighbor(json!({"disableMP": true, "passwordSecret": secret}))]);
-    let texts: Vec<&str> = merged.warnings.iter().map(|warning| warning.text.as_str()).collect();
+    let merged = merge_all(&[with_neighbor(
+        json!({"disableMP": true, "passwordSecret": secret}),
+    )]);
+    let texts: Vec<&str> = merged
+        .warnings
+        .iter()
+        .map(|warning| warning.text.as_str())
+        .collect();
     assert!(texts[0].contains("disableMP is deprecated"), "{texts:?}");
     assert!(texts[1].contains("looked up in metallb-system"), "{texts:?}");
     assert_eq!(texts.len(), 2);

@@ -8,7 +8,11 @@ use super::*;
 use crate::model::{Community, Neighbor, Receive};
 
 fn neighbor(model: &Model) -> &Neighbor {
-    model.routers[&Vrf::Default].neighbors.values().next().expect("a neighbor")
+    model.routers[&Vrf::Default]
+        .neighbors
+        .values()
+        .next()
+        .expect("a neighbor")
 }
 
 #[rstest]
@@ -33,7 +37,10 @@ fn neighbor(model: &Model) -> &Neighbor {
 fn neighbors_contradict_each_other(#[case] first: Value, #[case] second: Value, #[case] message: &str) {
     let text = refusal(&[with_neighbor(first), with_neighbor(second)]);
     assert!(text.contains(message), "{text}");
-    assert!(text.starts_with("metallb-system/b contradicts metallb-system/a: router 64500-: neighbor "), "{text}");
+    assert!(
+        text.starts_with("metallb-system/b contradicts metallb-system/a: router 64500-: neighbor "),
+        "{text}"
+    );
 }
 
 #[rstest]
@@ -60,7 +67,10 @@ fn neighbors_contradict_each_other(#[case] first: Value, #[case] second: Value, 
 fn routers_contradict_each_other(#[case] first: Value, #[case] second: Value, #[case] message: &str) {
     let text = refusal(&[routers(first), routers(second)]);
     assert!(text.contains(message), "{text}");
-    assert!(text.starts_with("metallb-system/b contradicts metallb-system/a: "), "{text}");
+    assert!(
+        text.starts_with("metallb-system/b contradicts metallb-system/a: "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -68,7 +78,10 @@ fn the_contradicted_object_is_named_even_if_it_is_not_the_last() {
     let first = with_neighbor(json!({"port": 1790}));
     let other = routers(json!([{"asn": 64500, "prefixes": ["10.71.0.0/24"]}]));
     let text = refusal(&[first, other.clone(), with_neighbor(json!({"port": 1791}))]);
-    assert!(text.starts_with("metallb-system/c contradicts metallb-system/a: "), "{text}");
+    assert!(
+        text.starts_with("metallb-system/c contradicts metallb-system/a: "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -76,7 +89,11 @@ fn a_bad_object_does_not_hurt_the_others() {
     let bad = with_neighbor(json!({"asn": 64602}));
     let more = routers(json!([{"asn": 64500, "prefixes": ["10.71.0.0/24"]}]));
     let merged = merge_all(&[with_neighbor(json!({})), bad, more.clone()]);
-    let names: Vec<&str> = merged.accepted.iter().map(|object| object.name.as_str()).collect();
+    let names: Vec<&str> = merged
+        .accepted
+        .iter()
+        .map(|object| object.name.as_str())
+        .collect();
     assert_eq!(names, ["a", "c"]);
     assert_eq!(merged.model, accepted(&[with_neighbor(json!({})), more]));
 }
@@ -87,14 +104,20 @@ fn bfd_profiles_may_be_repeated_but_not_changed() {
     let same = json!({"bgp": {"bfdProfiles": [{"name": "fast", "receiveInterval": 300}]}});
     assert_eq!(accepted(&[profile(json!(300)), same]).bfd_profiles.len(), 1);
     let text = refusal(&[profile(json!(300)), profile(Value::Null)]);
-    assert!(text.contains("duplicate profile fast with different values"), "{text}");
+    assert!(
+        text.contains("duplicate profile fast with different values"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_profile_of_another_object_does_not_count() {
     let profile = json!({"bgp": {"bfdProfiles": [{"name": "fast"}]}});
     let text = refusal(&[profile, with_neighbor(json!({"bfdProfile": "fast"}))]);
-    assert!(text.contains("bfdProfile: fast is not defined in the bfdProfiles of the same object"), "{text}");
+    assert!(
+        text.contains("bfdProfile: fast is not defined in the bfdProfiles of the same object"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -105,11 +128,17 @@ fn one_side_may_leave_bfd_out() {
         spec
     };
     let plain = with_neighbor(json!({}));
-    for model in [accepted(&[plain.clone(), profiles("fast")]), accepted(&[profiles("fast"), plain.clone()])] {
+    for model in [
+        accepted(&[plain.clone(), profiles("fast")]),
+        accepted(&[profiles("fast"), plain.clone()]),
+    ] {
         assert_eq!(neighbor(&model).bfd_profile.as_ref().unwrap().as_str(), "fast");
     }
     let text = refusal(&[plain, profiles("fast"), profiles("slow")]);
-    assert!(text.contains("multiple bfd profiles specified for the neighbor (fast and slow)"), "{text}");
+    assert!(
+        text.contains("multiple bfd profiles specified for the neighbor (fast and slow)"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -118,8 +147,17 @@ fn all_covers_the_prefixes_of_its_own_object_only() {
     let second = routers(json!([{"asn": 64500, "prefixes": ["10.71.0.0/24"]}]));
     let model = accepted(&[first.clone(), second]);
     assert_eq!(model.routers[&Vrf::Default].prefixes.len(), 4);
-    let announced: Vec<String> = neighbor(&model).advertise.routes.keys().map(ToString::to_string).collect();
-    assert_eq!(announced, ["10.70.1.0/24", "10.70.2.0/24"], "IPv6 is not of this neighbor");
+    let announced: Vec<String> = neighbor(&model)
+        .advertise
+        .routes
+        .keys()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        announced,
+        ["10.70.1.0/24", "10.70.2.0/24"],
+        "IPv6 is not of this neighbor"
+    );
 
     let second = routers(json!([{"asn": 64500, "prefixes": ["10.71.0.0/24"], "neighbors": [
         {"address": "198.51.100.11", "asn": 64601, "toAdvertise": {"allowed": {"prefixes": ["10.71.0.0/24"]}}}]}]));
@@ -147,25 +185,47 @@ fn attributes_are_united() {
     };
     let prefix = json!(["10.70.1.0/24"]);
     let model = accepted(&[
-        with(json!({"withLocalPref": [{"localPref": 200, "prefixes": prefix}], "withCommunity": [{"community": "010:5", "prefixes": prefix}]})),
-        with(json!({"withLocalPref": [{"localPref": 200, "prefixes": prefix}], "withCommunity": [{"community": "large:1:2:3", "prefixes": prefix}]})),
+        with(
+            json!({"withLocalPref": [{"localPref": 200, "prefixes": prefix}], "withCommunity": [{"community": "010:5", "prefixes": prefix}]}),
+        ),
+        with(
+            json!({"withLocalPref": [{"localPref": 200, "prefixes": prefix}], "withCommunity": [{"community": "large:1:2:3", "prefixes": prefix}]}),
+        ),
         with(json!({"nextHop": {"ipv4": "192.0.2.9"}})),
     ]);
     let advertise = &neighbor(&model).advertise;
     let attributes = &advertise.routes[&"10.70.1.0/24".parse().unwrap()];
     assert_eq!(attributes.local_pref, Some(200));
-    assert_eq!(attributes.communities, BTreeSet::from([Community::Standard(10, 5), Community::Large(1, 2, 3)]));
+    assert_eq!(
+        attributes.communities,
+        BTreeSet::from([Community::Standard(10, 5), Community::Large(1, 2, 3)])
+    );
     assert_eq!(advertise.next_hop_ipv4, Some("192.0.2.9".parse().unwrap()));
-    assert!(advertise.routes[&"10.70.2.0/24".parse().unwrap()].communities.is_empty());
+    assert!(
+        advertise.routes[&"10.70.2.0/24".parse().unwrap()]
+            .communities
+            .is_empty()
+    );
 }
 
 #[test]
 fn the_more_permissive_filter_wins() {
-    let filtered = |prefix: &str, le: u32| with_neighbor(json!({"toReceive": {"allowed": {"prefixes": [{"prefix": prefix, "le": le}]}}}));
+    let filtered = |prefix: &str, le: u32| {
+        with_neighbor(json!({"toReceive": {"allowed": {"prefixes": [{"prefix": prefix, "le": le}]}}}))
+    };
     let all = with_neighbor(json!({"toReceive": {"allowed": {"mode": "all"}}}));
-    assert_eq!(neighbor(&accepted(&[filtered("10.80.0.0/16", 24), all])).receive, Receive::All);
-    let united = accepted(&[filtered("10.80.0.0/16", 24), filtered("10.80.0.0/16", 25), filtered("10.80.0.0/16", 24)]);
-    let Receive::Filtered(selectors) = &neighbor(&united).receive else { panic!("a filter") };
+    assert_eq!(
+        neighbor(&accepted(&[filtered("10.80.0.0/16", 24), all])).receive,
+        Receive::All
+    );
+    let united = accepted(&[
+        filtered("10.80.0.0/16", 24),
+        filtered("10.80.0.0/16", 25),
+        filtered("10.80.0.0/16", 24),
+    ]);
+    let Receive::Filtered(selectors) = &neighbor(&united).receive else {
+        panic!("a filter")
+    };
     assert_eq!(selectors.len(), 2);
 }
 
@@ -178,7 +238,10 @@ fn spellings_of_one_address_are_one_neighbor() {
 
 #[test]
 fn families_are_united_after_the_default_is_known() {
-    let model = accepted(&[with_neighbor(json!({})), with_neighbor(json!({"addressFamilies": ["evpn"]}))]);
+    let model = accepted(&[
+        with_neighbor(json!({})),
+        with_neighbor(json!({"addressFamilies": ["evpn"]})),
+    ]);
     let families = neighbor(&model).families;
     assert!(families.activate_unicast && families.activate_evpn);
 }
@@ -202,15 +265,24 @@ fn defaults_written_out_are_compatible_with_defaults_left_out() {
 #[test]
 fn raw_texts_are_ordered_by_priority_and_name() {
     let raw = |priority: i64, text: &str| json!({"raw": {"priority": priority, "rawConfig": text}});
-    let model = accepted(&[raw(5, "second"), raw(5, "third"), raw(1, "first"), json!({"raw": {"priority": -1}})]);
+    let model = accepted(&[
+        raw(5, "second"),
+        raw(5, "third"),
+        raw(1, "first"),
+        json!({"raw": {"priority": -1}}),
+    ]);
     let texts: Vec<&str> = model.raw.iter().map(|raw| raw.text.as_str()).collect();
     assert_eq!(texts, ["first", "second", "third"]);
 }
 
 #[test]
 fn one_object_may_bring_the_vnis_and_another_the_neighbor() {
-    let vnis = routers(json!([{"asn": 1, "evpn": {"advertiseVNIs": "All", "l2vnis": [{"vni": 9, "importRTs": ["*:1"]}]}}]));
-    let peer = routers(json!([{"asn": 1, "neighbors": [{"address": "192.0.2.1", "asn": 2, "addressFamilies": ["evpn"]}]}]));
+    let vnis = routers(
+        json!([{"asn": 1, "evpn": {"advertiseVNIs": "All", "l2vnis": [{"vni": 9, "importRTs": ["*:1"]}]}}]),
+    );
+    let peer = routers(
+        json!([{"asn": 1, "neighbors": [{"address": "192.0.2.1", "asn": 2, "addressFamilies": ["evpn"]}]}]),
+    );
     accepted(&[vnis.clone(), peer.clone()]);
     let merged = merge_all(&[vnis, routers(json!([{"asn": 1}]))]);
     assert_eq!(merged.accepted.len(), 1);
