@@ -59,6 +59,16 @@ impl Network {
         }
     }
 
+    /// Gives a host another address, on `eth0`.
+    pub fn add_address(&self, host: u8, address: &str) {
+        run(&["ip", "-n", &self.host(host), "address", "add", address, "dev", "eth0"]);
+    }
+
+    /// Gives a host a route.
+    pub fn add_route(&self, host: u8, prefix: &str, via: &str) {
+        run(&["ip", "-n", &self.host(host), "route", "add", prefix, "via", via]);
+    }
+
     fn add_namespace(&mut self, name: &str) -> String {
         let namespace = format!("{}-{name}", self.prefix);
         run(&["ip", "netns", "add", &namespace]);
