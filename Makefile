@@ -5,7 +5,7 @@ CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/metallb-lab
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## a real cluster on this machine, one MetalLB object, a Service reached by ARP, NDP and BGP
@@ -14,6 +14,10 @@ demo: ## a real cluster on this machine, one MetalLB object, a Service reached b
 .PHONY: test
 test: ## everything CI runs: lint, generated files, unit, API server, FRR and end-to-end tests
 	$(XTASK) test
+
+.PHONY: e2e
+e2e: ## only the end-to-end tests
+	$(XTASK) e2e
 
 .PHONY: lint
 lint: ## rustfmt, clippy, licenses and banned crates
@@ -44,7 +48,7 @@ kubectl: ## kubectl against the lab, e.g. make kubectl ARGS="get pods -A"
 	@$(XTASK) lab kubectl $(ARGS)
 
 .PHONY: bench
-bench: ## measure in the running lab (tests/tests/bench_*.rs)
+bench: ## measure on the lab's cluster, which is brought up and stays up
 	$(XTASK) bench
 
 .PHONY: clean-cache

@@ -35,6 +35,14 @@ enum Task {
         #[arg(long, env = "KEEP", num_args = 0..=1, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), default_value = "false")]
         keep: bool,
     },
+    /// Check formatting, lints, licenses and banned crates
+    Lint,
+    /// Everything CI runs: lint, generated files, and all tests
+    Test,
+    /// Only the end-to-end tests
+    E2e,
+    /// Measure in the lab, which stays up
+    Bench,
     /// The lab: a Kubernetes cluster in network namespaces, with routers and clients around it
     #[command(subcommand)]
     Lab(LabTask),
@@ -94,6 +102,10 @@ fn run(task: Task) -> Result<()> {
             }
         }
         Task::Demo { keep } => xtask::demo::run(keep, &progress),
+        Task::Lint => xtask::lint::run(&progress),
+        Task::Test => xtask::test_suite::run(&progress),
+        Task::E2e => xtask::test_suite::run_end_to_end(&progress),
+        Task::Bench => xtask::test_suite::run_benchmarks(&progress),
         Task::Lab(task) => run_lab(task, &progress),
     }
 }

@@ -53,6 +53,28 @@ pub fn ensure(dir: &Path) -> Result<PackedImage> {
     packed
 }
 
+/// The whole root file system as a folder in the cache, for tests that run FRR 10 without a container.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn unpacked() -> Result<PathBuf> {
+    let folder = workspace::cache()?.join("frr-10-rootfs");
+    if !folder.exists() {
+        let rootfs = root_file_system()?;
+        let unfinished = folder.with_extension(std::process::id().to_string());
+        fs::create_dir_all(&unfinished)?;
+        command::output(
+            Command::new("tar")
+                .arg("-C")
+                .arg(&unfinished)
+                .arg("-xpf")
+                .arg(&rootfs),
+        )?;
+        fs::rename(&unfinished, &folder)?;
+    }
+    Ok(folder)
+}
+
 /// The root file system as a tar file in the cache; made under another name, so that it is whole or not there.
 fn root_file_system() -> Result<PathBuf> {
     let path = workspace::cache()?.join("frr-10-rootfs.tar");
