@@ -169,3 +169,6 @@ fn spec(object: &Candidate) -> Option<&FRRConfigurationSpec> {
 fn age(object: &Candidate) -> Option<Timestamp> {
     object.meta().creation_timestamp.as_ref().map(|time| time.0)
 }
+
+#[cfg(test)]
+mod tests;

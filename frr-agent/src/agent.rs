@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metallb_crds::frrk8s::{FRRNodeStateStatus, LogLevel};
+use metallb_crds::frrk8s::LogLevel;
 use metallb_frr::config::Config;
 use metallb_frr::render::{self, NodeSettings};
 use metallb_kit::backoff::Backoff;
@@ -15,7 +15,7 @@ use crate::acceptance::Acceptance;
 use crate::apply::{Frr, Outcome};
 use crate::inputs::{Inputs, Snapshot};
 use crate::metrics::Metrics;
-use crate::status::{Publisher, publishable};
+use crate::status::{Publisher, Report, publishable};
 
 /// How soon to look for a daemon that is not there. It is back within a second when FRRouting restarts it.
 const SEARCH: Duration = Duration::from_millis(250);
@@ -45,7 +45,7 @@ pub struct Agent {
 struct State {
     acceptance: Acceptance,
     wanted: Option<Config>,
-    report: FRRNodeStateStatus,
+    report: Report,
     backoff: Backoff<()>,
     next_look: Instant,
 }
@@ -56,7 +56,7 @@ impl Agent {
         let mut state = State {
             acceptance: Acceptance::default(),
             wanted: None,
-            report: FRRNodeStateStatus::default(),
+            report: Report::default(),
             backoff: Backoff::new(Duration::from_secs(1), LONGEST_RETRY),
             next_look: Instant::now(),
         };
@@ -78,6 +78,7 @@ impl Agent {
         };
         self.metrics.updates.inc();
         let decision = state.acceptance.decide(&snapshot);
+        state.report.node_uid.clone_from(&snapshot.node_uid);
         for warning in &decision.warnings {
             tracing::warn!(warning, "FRRConfiguration in force");
         }
@@ -85,10 +86,10 @@ impl Agent {
             tracing::error!(problem, "FRRConfiguration not in force");
         }
         if decision.problems.is_empty() {
-            state.report.last_conversion_result = "success".to_owned();
+            state.report.status.last_conversion_result = "success".to_owned();
         } else {
             self.metrics.update_errors.inc();
-            state.report.last_conversion_result = format!("failed: {}", decision.problems.join("; "));
+            state.report.status.last_conversion_result = format!("failed: {}", decision.problems.join("; "));
         }
         state.wanted = Some(render::config(&decision.model, &self.settings(&snapshot)));
     }
@@ -140,7 +141,7 @@ impl Agent {
         }
     }
 
-    fn count(&self, outcome: &Outcome, report: &FRRNodeStateStatus) {
+    fn count(&self, outcome: &Outcome, report: &Report) {
         if outcome.is_success() {
             self.metrics.config_loaded.set(1);
             self.configured.open();
@@ -149,14 +150,14 @@ impl Agent {
             // The rest is in force; a line that FRRouting never takes must not keep the node from being ready.
             self.configured.open();
         }
-        let is_current = outcome.is_success() && report.last_conversion_result == "success";
+        let is_current = outcome.is_success() && report.status.last_conversion_result == "success";
         self.metrics.config_stale.set(i64::from(!is_current));
     }
 
     fn report(&self, outcome: Outcome, state: &mut State) {
-        state.report.last_reload_result = outcome.summary();
+        state.report.status.last_reload_result = outcome.summary();
         if let Some(running) = outcome.running {
-            state.report.running_config = publishable(running);
+            state.report.status.running_config = publishable(running);
         }
         self.publisher.send_if_modified(|published| {
             let differs = published.as_ref() != Some(&state.report);

@@ -45,6 +45,8 @@ pub struct Inputs {
 pub struct Snapshot {
     pub objects: Vec<Arc<Candidate>>,
     pub node_labels: BTreeMap<String, String>,
+    /// Identifies the Node object, as long as it lives.
+    pub node_uid: String,
     /// By name; those which are named by an object but do not exist are absent.
     pub secrets: BTreeMap<String, Secret>,
     pub log_level: Option<LogLevel>,
@@ -113,6 +115,7 @@ impl Inputs {
         }
         let node = self.node.store.state().pop()?;
         let node_labels = node.labels().clone();
+        let node_uid = node.uid().unwrap_or_default();
         let mut objects = self.for_node.store.state();
         objects.extend(self.for_all.store.state());
         let secrets = self.secrets.get(named_secrets(&objects, &node_labels))?;
@@ -124,6 +127,7 @@ impl Inputs {
         Some(Snapshot {
             objects,
             node_labels,
+            node_uid,
             secrets,
             log_level,
         })

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Client;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::Api;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Config;
+use kube::{Client, ResourceExt};
 use metallb_crds::frrk8s::{FRRNodeState, FRRNodeStateSpec, FRRNodeStateStatus};
 use metallb_kit::apply::{apply, apply_status};
 use metallb_kit::backoff::Backoff;
@@ -24,8 +24,16 @@ const PACE: Duration = Duration::from_secs(1);
 /// Longest running configuration that is published, in bytes. An object in etcd must stay below 1.5 MiB.
 const LONGEST_CONFIG: usize = 512 * 1024;
 
+/// What is published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub status: FRRNodeStateStatus,
+    /// The Node object that the published one goes away with.
+    pub node_uid: String,
+}
+
 /// Where the agent says what shall be published; only the latest word counts.
-pub type Publisher = latest::Sender<Option<FRRNodeStateStatus>>;
+pub type Publisher = latest::Sender<Option<Report>>;
 
 /// Starts the task that keeps the FRRNodeState of this node as said through the returned [`Publisher`].
 pub fn start(tasks: &Tasks, client: &Client, node_name: &str) -> Publisher {
@@ -49,7 +57,7 @@ struct Writer {
     api: Api<FRRNodeState>,
     store: Store<FRRNodeState>,
     name: String,
-    wanted: latest::Receiver<Option<FRRNodeStateStatus>>,
+    wanted: latest::Receiver<Option<Report>>,
 }
 
 impl Writer {
@@ -80,26 +88,39 @@ impl Writer {
     }
 
     async fn write(&mut self) -> Result<(), metallb_kit::Error> {
-        let Some(status) = self.wanted.borrow_and_update().clone() else {
+        let Some(Report { status, node_uid }) = self.wanted.borrow_and_update().clone() else {
             return Ok(());
         };
         let live = self.store.get(&ObjectRef::new(&self.name));
-        if live.as_ref().and_then(|live| live.status.as_ref()) == Some(&status) {
-            return Ok(());
-        }
+        let owner = OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Node".to_owned(),
+            name: self.name.clone(),
+            uid: node_uid,
+            ..OwnerReference::default()
+        };
         let mut desired = FRRNodeState {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
+                owner_references: Some(vec![owner.clone()]),
                 ..ObjectMeta::default()
             },
             spec: FRRNodeStateSpec::default(),
             status: None,
         };
-        if live.is_none() {
+        let is_owned = |live: &FRRNodeState| {
+            live.owner_references()
+                .iter()
+                .any(|present| present.uid == owner.uid)
+        };
+        if !live.as_deref().is_some_and(is_owned) {
             apply(&self.api, FIELD_MANAGER, &desired).await?;
         }
-        desired.status = Some(status);
-        apply_status(&self.api, FIELD_MANAGER, &desired).await?;
+        if live.as_ref().and_then(|live| live.status.as_ref()) != Some(&status) {
+            desired.metadata.owner_references = None;
+            desired.status = Some(status);
+            apply_status(&self.api, FIELD_MANAGER, &desired).await?;
+        }
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ struct Lab {
     port: u16,
     tasks: Tasks,
     _api: ApiServer,
-    _network: Network,
+    network: Network,
 }
 
 impl Lab {
@@ -56,11 +56,7 @@ impl Lab {
                 "neighbor 198.51.100.1 timers connect 1",
             ],
         );
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let tasks = Tasks::new();
         frr_agent::start(&tasks, &client, args(release, &network.host(1), port)).unwrap();
         Self {
@@ -70,7 +66,7 @@ impl Lab {
             port,
             tasks,
             _api: api,
-            _network: network,
+            network,
         }
     }
 
@@ -165,9 +161,29 @@ impl Lab {
         answer
     }
 
-    async fn stop_agent(&self) {
+    fn stop_agent(&self) {
         self.tasks.shutdown().cancel();
     }
+
+    fn restart_agent(&mut self, release: &Release) {
+        self.stop_agent();
+        self.tasks = Tasks::new();
+        self.port = free_port();
+        frr_agent::start(
+            &self.tasks,
+            &self.client,
+            args(release, &self.network.host(1), self.port),
+        )
+        .unwrap();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn deadline() -> Instant {
@@ -284,7 +300,7 @@ async fn an_agent_that_ends_leaves_frr_alone() {
     lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
     lab.wait_for_routes(&["10.70.1.0/24"]).await;
     let before = lab.frr.show("running-config");
-    lab.stop_agent().await;
+    lab.stop_agent();
     lab.configurations()
         .delete("a", &DeleteParams::default())
         .await
@@ -418,4 +434,51 @@ async fn a_label_of_the_node_selects_other_objects() {
         .unwrap();
     assert_eq!(node.labels().get("zone").map(String::as_str), Some("west"));
     lab.wait_for_routes(&["10.70.2.0/24"]).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_starts_takes_over_a_running_frr_without_a_stir() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release).await;
+        let prefixes: Vec<String> = (0..20).map(|number| format!("10.70.{number}.0/24")).collect();
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        lab.apply(
+            "a",
+            router(
+                &prefixes,
+                json!({ "ebgpMultiHop": true, "holdTime": "90s", "keepaliveTime": "30s" }),
+            ),
+        )
+        .await;
+        lab.wait_for_state("success", |state| state.running_config.contains("10.70.19.0/24"))
+            .await;
+        lab.wait_for_sessions(&[("198.51.100.2", "Established")]).await;
+        let table = |lab: &mut Lab| {
+            lab.peer.json("bgp neighbors 198.51.100.1")["198.51.100.1"]["connectionsDropped"].clone()
+        };
+        let (dropped, sent) = (table(&mut lab), lab.frr.show("running-config"));
+
+        lab.restart_agent(&release);
+        lab.apply(
+            "b",
+            router(
+                &["10.71.0.0/24"],
+                json!({ "ebgpMultiHop": true, "holdTime": "90s", "keepaliveTime": "30s" }),
+            ),
+        )
+        .await;
+        let deadline = deadline();
+        while !lab.routes().contains(&"10.71.0.0/24".to_owned()) {
+            assert!(
+                Instant::now() < deadline,
+                "the new agent does nothing: {:?}",
+                lab.state().await
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(table(&mut lab), dropped, "the session was reset");
+        let after = lab.frr.show("running-config");
+        let kept: Vec<_> = sent.lines().filter(|line| !after.contains(*line)).collect();
+        assert_eq!(kept, [""; 0], "lines were changed without need");
+    }
 }

@@ -44,7 +44,7 @@ pub struct Owner {
 /// Starts the task that keeps the BGPSessionStates equal to `sessions`; `changed` tells it to look again.
 pub fn start(tasks: &Tasks, client: &Client, owner: Owner, sessions: Shared, changed: Dirty<()>) {
     let api: Api<BGPSessionState> = Api::namespaced(client.clone(), &owner.namespace);
-    let config = Config::default().labels(&format!("{NODE}={}", owner.node_name));
+    let config = Config::default().labels(&format!("{NODE}={}", label_value(&owner.node_name)));
     let mark = changed.clone();
     let mut is_synced = false;
     let live = watch(tasks, "BGPSessionStates", api.clone(), config, move |change| {
@@ -106,7 +106,7 @@ impl Writer {
 
     /// Writes what differs. Cost: O(sessions), one or two calls per session that differs.
     async fn write(&mut self) -> Result<(), Error> {
-        self.find_owner().await?;
+        self.find_owner().await;
         let wanted = desired(&self.sessions.get(), &self.owner, self.reference.as_ref());
         let live: BTreeMap<String, Arc<BGPSessionState>> = self
             .live
@@ -145,13 +145,17 @@ impl Writer {
         Ok(())
     }
 
-    async fn find_owner(&mut self) -> Result<(), Error> {
+    /// Without its owner a session is shown all the same; it is then cleared away by the next agent of this node.
+    async fn find_owner(&mut self) {
         let Some(name) = self.owner.pod_name.as_ref().filter(|_| self.reference.is_none()) else {
-            return Ok(());
+            return;
         };
-        let pod = within(&format!("get Pod {name}"), self.pods.get(name)).await?;
-        self.reference = pod.owner_ref(&());
-        Ok(())
+        match within(&format!("get Pod {name}"), self.pods.get(name)).await {
+            Ok(pod) => self.reference = pod.owner_ref(&()),
+            Err(error) => {
+                tracing::warn!(error = %format!("{:#}", anyhow::Error::from(error)), "own pod not found")
+            }
+        }
     }
 }
 
