@@ -24,6 +24,7 @@ mod worker;
 
 use anyhow::Context;
 use clap::Parser;
+use futures::FutureExt as _;
 use kube::Client;
 use metallb_kit::http::{Readiness, serve};
 use metallb_kit::tasks::Tasks;
@@ -45,6 +46,7 @@ const PORT: u16 = 9120;
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     logging::init(args.observability.log_level);
+    args.check()?;
     let client = client::connect(MANAGER)
         .await
         .context("cannot connect to the API server")?;
@@ -64,7 +66,15 @@ async fn main() -> anyhow::Result<()> {
     let identity = args.identity();
     tasks.spawn("leader", async move {
         let work = lead(client.clone(), args.clone(), caches, metrics);
-        leader::lead(client, &args.namespace, MANAGER, &identity, shutdown, work).await
+        leader::lead(
+            client,
+            &args.namespace,
+            MANAGER,
+            &identity,
+            shutdown,
+            work.boxed(),
+        )
+        .await
     });
     tasks.run().await
 }

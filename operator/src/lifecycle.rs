@@ -162,7 +162,8 @@ impl Lifecycle {
         wake: &mut HashMap<MetalLbKey, Instant>,
     ) {
         let started = Instant::now();
-        let outcome = self.reconciler.reconcile(key).await;
+        // Boxed: it holds whole MetalLB objects, which are too large for the stack of the loop.
+        let outcome = Box::pin(self.reconciler.reconcile(key)).await;
         let (result, wait) = match outcome {
             Ok(Next::Change) => ("ok", AGAIN),
             Ok(Next::After(wait)) => ("ok", wait),

@@ -12,6 +12,7 @@ mod lifecycle;
 use anyhow::Context;
 use args::{Args, DEFAULT_PORT};
 use clap::Parser;
+use futures::FutureExt as _;
 use lifecycle::Lifecycle;
 use lifecycle::environment::Environment;
 use metallb_kit::http::{Readiness, serve};
@@ -55,10 +56,11 @@ async fn main() -> anyhow::Result<()> {
         lifecycle.settings(),
         bgp_metrics,
         shutdown.clone(),
-    );
-    let lifecycle = lifecycle.run(shutdown.clone());
+    )
+    .boxed();
+    let lifecycle = lifecycle.run(shutdown.clone()).boxed();
     tasks.spawn("leader", async move {
-        let work = async { tokio::try_join!(lifecycle, bgp).map(drop) };
+        let work = async { tokio::try_join!(lifecycle, bgp).map(drop) }.boxed();
         if args.enable_leader_election {
             leader::lead(client, &namespace, LEASE, &args.pod_name, shutdown, work).await
         } else {

@@ -1,6 +1,7 @@
 //! One replica works, the others wait: leader election by a Lease, in the protocol of client-go.
 
 use anyhow::bail;
+use futures::future::BoxFuture;
 use k8s_controller::LeaderElection;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
@@ -10,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 /// Ends with `Ok` on `shutdown` (the Lease is released, so that the next replica need not wait for it to expire) and
 /// with an error when the Lease is lost or `work` fails. A process whose Lease is lost must end: tasks that `work`
 /// started would otherwise go on beside the new leader. `identity` must be unique among the replicas (the pod's name).
+///
+/// `work` is a whole program and comes boxed, because it would not fit on the stack.
 pub async fn lead(
     client: Client,
     namespace: &str,
     lease: &str,
     identity: &str,
     shutdown: CancellationToken,
-    work: impl Future<Output = anyhow::Result<()>>,
+    work: BoxFuture<'_, anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let election = LeaderElection::new(client, namespace, lease, identity);
     tokio::select! {
