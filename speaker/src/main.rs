@@ -23,7 +23,19 @@ const USAGE: u8 = 64;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = match Args::parse().complete() {
+    let args = match Args::try_parse() {
+        Ok(args) => args.complete(),
+        Err(error) => {
+            // Nothing can be done when there is nowhere to print to.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let args = match args {
         Ok(args) => args,
         Err(error) => {
             eprintln!("speaker: {error:#}");

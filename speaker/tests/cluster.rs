@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use cluster::world::{World, in_namespace};
 use k8s_openapi::api::core::v1::Event;
+use kube::api::ListParams;
 use metallb_crds::metallb::{ConfigurationResult, ConfigurationState};
 use metallb_wire::arp::Operation;
 use serde_json::json;
@@ -46,7 +47,7 @@ fn one_node_announces_and_another_takes_over() {
         assert!(metrics.contains(series), "{metrics}");
         let events = world
             .api::<Event>("default")
-            .list(&Default::default())
+            .list(&ListParams::default())
             .await
             .unwrap();
         let assigned: Vec<_> = events
@@ -150,5 +151,144 @@ fn a_bad_pool_is_reported_and_harms_nobody() {
         world.wait_for_answer(A, "n2").await;
         world.delete_pool("broken").await;
         until(ConfigurationResult::Valid).await;
+    });
+}
+
+/// News that change no decision cause no frame, no Event and no write.
+#[test]
+fn news_that_do_not_matter_cause_nothing() {
+    in_namespace(|| async {
+        let world = World::start().await;
+        world.service("a", "192.0.2.10").await;
+        world.endpoint("a", "n1", true).await;
+        let _speakers = world.speakers(&["n1", "n2", "n3"]).await;
+        world.wait_for_statuses("a", &["n2"]).await;
+        // The burst of five rounds.
+        for _ in 0..10 {
+            assert_eq!(world.lan.next_arp().await.sender_mac, world.mac("n2"));
+        }
+        world.wait_for_configuration_states(3).await;
+        let before = world.written().await;
+
+        world.label_node("n1", "color", "red").await;
+        world.label_node("n2", "color", "blue").await;
+        world.set_pool_status("pool").await;
+        world.set_speaker_ready("n1", false).await;
+        world.set_speaker_ready("n1", true).await;
+        world.endpoint_on_another_node("a", "n3").await;
+        world
+            .patch_service("a", json!({"metadata": {"annotations": {"note": "x"}}}))
+            .await;
+        // Another Service shows that what came before was seen.
+        world.service("b", "192.0.2.11").await;
+        world.endpoint("b", "n1", true).await;
+        world.wait_for_statuses("b", &["n1"]).await;
+        assert_eq!(
+            world.lan.next_arp().await.sender_ip,
+            B,
+            "nobody repeats what all know"
+        );
+        let mut after = world.written().await;
+        after.retain(|name, _| !name.contains("default/b"));
+        assert_eq!(after, before);
+    });
+}
+
+/// An advertisement that names interfaces restricts the answers, shows in the status, and fails loudly when the node
+/// has none of them.
+#[test]
+fn interfaces_of_an_advertisement() {
+    in_namespace(|| async {
+        let world = World::start().await;
+        world.service("a", "192.0.2.10").await;
+        world.endpoint("a", "n1", true).await;
+        let speakers = world.speakers(&["n1", "n2", "n3"]).await;
+        world.wait_for_statuses("a", &["n2"]).await;
+
+        world
+            .patch_advertisement(json!({"spec": {"interfaces": ["n2", "spare"]}}))
+            .await;
+        world.wait_for_interfaces("a", &["n2", "spare"]).await;
+        world.wait_for_answer(A, "n2").await;
+
+        world
+            .patch_advertisement(json!({"spec": {"interfaces": ["spare"]}}))
+            .await;
+        world.wait_for_statuses("a", &[]).await;
+        let note = world.wait_for_event("announceFailed").await;
+        assert!(
+            note.contains("192.0.2.10") && note.contains("\"n2\"") && note.contains("layer2"),
+            "{note}"
+        );
+        assert!(
+            !speakers[1].metrics().await.contains("192.0.2.10"),
+            "not counted as announced"
+        );
+
+        // The interface appears.
+        world.add_interface("spare");
+        world.wait_for_interfaces("a", &["spare"]).await;
+    });
+}
+
+/// Status objects of others about a Service that this node took over, and those somebody deleted.
+#[test]
+fn statuses_are_kept_right() {
+    in_namespace(|| async {
+        let world = World::start().await;
+        world.service("a", "192.0.2.10").await;
+        world.endpoint("a", "n1", true).await;
+        world.status_of_a_lost_node("a", "n9").await;
+        let _speakers = world.speakers(&["n1", "n2", "n3"]).await;
+        world.wait_for_statuses("a", &["n2"]).await;
+        let object = world.status("a").await;
+        assert!(object.metadata.name.as_ref().unwrap().starts_with("l2-"));
+        let labels = object.metadata.labels.clone().unwrap();
+        assert_eq!(labels["metallb.io/node"], "n2");
+        assert_eq!(labels["metallb.io/service-name"], "a");
+        assert_eq!(labels["metallb.io/service-namespace"], "default");
+        let owners = object.metadata.owner_references.clone().unwrap();
+        assert_eq!(
+            (owners[0].kind.as_str(), owners[0].name.as_str()),
+            ("Pod", "speaker-n2")
+        );
+
+        world.delete_status(&object).await;
+        loop {
+            world.wait_for_statuses("a", &["n2"]).await;
+            if world.status("a").await.metadata.uid != object.metadata.uid {
+                break;
+            }
+        }
+    });
+}
+
+/// A speaker that starts does not take itself for the owner of what others announce.
+#[test]
+fn a_restart_moves_nothing() {
+    in_namespace(|| async {
+        let world = World::start().await;
+        world.service("a", "192.0.2.10").await;
+        world.endpoint("a", "n1", true).await;
+        let mut speakers = world.speakers(&["n1", "n2", "n3"]).await;
+        world.wait_for_statuses("a", &["n2"]).await;
+        let before = world.status("a").await.metadata.resource_version;
+
+        speakers.remove(0).kill();
+        speakers.extend(world.speakers(&["n1"]).await);
+        world.service("b", "192.0.2.11").await;
+        world.endpoint("b", "n1", true).await;
+        loop {
+            let frame = world.lan.next_arp().await;
+            if frame.sender_mac == world.mac("n1") {
+                assert_eq!(
+                    frame.sender_ip, B,
+                    "the first that is heard of the restarted speaker"
+                );
+                break;
+            }
+        }
+        world.wait_for_answer(A, "n2").await;
+        assert_eq!(world.status("a").await.metadata.resource_version, before);
     });
 }

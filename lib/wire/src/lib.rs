@@ -3,6 +3,8 @@
 //! [`arp`] and [`ndp`] are codecs without any I/O. [`sys`] has the sockets that carry their frames and is the
 //! only place in the workspace with `unsafe` code; [`netlink`] reads the kernel's list of interfaces.
 
+#![warn(missing_docs)]
+
 pub mod arp;
 pub mod ethernet;
 mod filter;

@@ -1,5 +1,6 @@
 //! The cluster, the segment and the programs under test.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,11 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Event, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource};
-use metallb_crds::metallb::{IPAddressPool, L2Advertisement, ServiceL2Status};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use metallb_crds::metallb::{
+    ConfigurationState, IPAddressPool, L2Advertisement, ServiceL2Status, ServiceL2StatusStatus,
+};
 use metallb_tests::api_server::ApiServer;
 use metallb_wire::arp::ArpFrame;
 use metallb_wire::ethernet::ETHERTYPE_ARP;
@@ -277,7 +280,7 @@ impl World {
         loop {
             let all = self
                 .api::<ServiceL2Status>(SYSTEM)
-                .list(&Default::default())
+                .list(&ListParams::default())
                 .await
                 .unwrap();
             let of_service = all.items.into_iter().filter_map(|object| object.status);
@@ -291,6 +294,199 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    pub(crate) async fn label_node(&self, name: &str, key: &str, value: &str) {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let patch = json!({"metadata": {"labels": {key: value}}});
+        nodes
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// What the controller does with each address it gives out.
+    pub(crate) async fn set_pool_status(&self, name: &str) {
+        let pools = self.api::<IPAddressPool>(SYSTEM);
+        let counters =
+            json!({"assignedIPv4": 1, "assignedIPv6": 0, "availableIPv4": 255, "availableIPv6": 0});
+        let patch = json!({"status": counters});
+        pools
+            .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn endpoint_on_another_node(&self, service: &str, node: &str) {
+        let endpoint = json!({"addresses": ["10.0.0.2"], "nodeName": node, "conditions": {"ready": true}});
+        let slices = self.api::<EndpointSlice>("default");
+        let patch = json!({"endpoints": [endpoint]});
+        slices
+            .patch(
+                &format!("{service}-x"),
+                &PatchParams::default(),
+                &Patch::Merge(patch),
+            )
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn wait_for_configuration_states(&self, count: usize) {
+        let states = self.api::<ConfigurationState>(SYSTEM);
+        loop {
+            let all = states.list(&ListParams::default()).await.unwrap();
+            if all.items.iter().filter(|state| state.status.is_some()).count() == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Versions of everything the speakers have written, by what it is about.
+    pub(crate) async fn written(&self) -> BTreeMap<String, Option<String>> {
+        let all = ListParams::default();
+        let statuses = self
+            .api::<ServiceL2Status>(SYSTEM)
+            .list(&all)
+            .await
+            .unwrap()
+            .items
+            .into_iter();
+        let states = self
+            .api::<ConfigurationState>(SYSTEM)
+            .list(&all)
+            .await
+            .unwrap()
+            .items
+            .into_iter();
+        let events = self
+            .api::<Event>("default")
+            .list(&all)
+            .await
+            .unwrap()
+            .items
+            .into_iter();
+        let about = |status: ServiceL2StatusStatus| {
+            format!(
+                "status {}/{} {}",
+                status.service_namespace, status.service_name, status.node
+            )
+        };
+        let statuses = statuses.map(|object| {
+            (
+                about(object.status.clone().unwrap_or_default()),
+                object.resource_version(),
+            )
+        });
+        let states = states.map(|object| (format!("state {}", object.name_any()), object.resource_version()));
+        let events = events.map(|object| {
+            let involved = &object.involved_object;
+            let service = format!("default/{}", involved.name.clone().unwrap_or_default());
+            (
+                format!("event {service} {}", object.name_any()),
+                object.resource_version(),
+            )
+        });
+        statuses.chain(states).chain(events).collect()
+    }
+
+    pub(crate) async fn patch_advertisement(&self, patch: Value) {
+        let ads = self.api::<L2Advertisement>(SYSTEM);
+        ads.patch("all", &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// A new interface of all nodes, which is not on the segment.
+    pub(crate) fn add_interface(&self, name: &str) {
+        ip(&format!("link add {name} type veth peer name {name}-peer"));
+        ip(&format!("link set {name} up"));
+    }
+
+    /// The status object of a Service, when there is exactly one.
+    pub(crate) async fn status(&self, service: &str) -> ServiceL2Status {
+        let all = self
+            .api::<ServiceL2Status>(SYSTEM)
+            .list(&ListParams::default())
+            .await
+            .unwrap();
+        let about = |object: &ServiceL2Status| {
+            object
+                .status
+                .as_ref()
+                .is_some_and(|status| status.service_name == service)
+        };
+        let mut found: Vec<_> = all.items.into_iter().filter(about).collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    pub(crate) async fn wait_for_interfaces(&self, service: &str, names: &[&str]) {
+        loop {
+            let all = self
+                .api::<ServiceL2Status>(SYSTEM)
+                .list(&ListParams::default())
+                .await
+                .unwrap();
+            let statuses = all.items.into_iter().filter_map(|object| object.status);
+            let found: Vec<Vec<String>> = statuses
+                .filter(|status| status.service_name == service)
+                .map(|status| {
+                    status
+                        .interfaces
+                        .into_iter()
+                        .map(|interface| interface.name)
+                        .collect()
+                })
+                .collect();
+            if found == [names] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits for an Event with this reason and returns its note.
+    pub(crate) async fn wait_for_event(&self, reason: &str) -> String {
+        loop {
+            let events = self
+                .api::<Event>("default")
+                .list(&ListParams::default())
+                .await
+                .unwrap();
+            let mut found = events
+                .items
+                .into_iter()
+                .filter(|event| event.reason.as_deref() == Some(reason));
+            if let Some(event) = found.next() {
+                return event.message.unwrap_or_default();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What a speaker left behind whose node is lost, named as other implementations do.
+    pub(crate) async fn status_of_a_lost_node(&self, service: &str, node: &str) {
+        let labels = json!({
+            "metallb.io/node": node, "metallb.io/service-name": service, "metallb.io/service-namespace": "default",
+        });
+        let object = json!({"metadata": {"name": "l2-x7k2p", "labels": labels}, "spec": {}});
+        self.create::<ServiceL2Status>(SYSTEM, object).await;
+        let status = json!({"node": node, "serviceName": service, "serviceNamespace": "default"});
+        let statuses = self.api::<ServiceL2Status>(SYSTEM);
+        let patch = Patch::Merge(json!({"status": status}));
+        statuses
+            .patch_status("l2-x7k2p", &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn delete_status(&self, object: &ServiceL2Status) {
+        let statuses = self.api::<ServiceL2Status>(SYSTEM);
+        statuses
+            .delete(&object.name_any(), &DeleteParams::default())
+            .await
+            .unwrap();
     }
 
     pub(crate) fn stop_api_server(&mut self) {
@@ -409,6 +605,11 @@ impl Speaker {
         while !self.log().contains("watch interrupted") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
