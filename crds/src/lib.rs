@@ -1,6 +1,11 @@
 //! The Kubernetes API of this project: the kinds of the groups `metallb.io` ([`metallb`]) and `frrk8s.metallb.io`
 //! ([`frrk8s`]).
 //!
+//! Objects made for MetalLB 0.16 and frr-k8s 0.0.25 are valid here as they are, and the other way round, with these
+//! exceptions: `localPref` of a BGPAdvertisement has the bounds of the attribute (RFC 4271 section 5.1.5); the
+//! other kinds of `metallb.io` than MetalLB have a category, `metallb-config` or `metallb-state`, and most a short name;
+//! MetalLB has a few more optional fields and a status that says more.
+//!
 //! The types are the only source of the CustomResourceDefinitions in `crds/yaml`, which `cargo xtask gen` writes.
 
 #![allow(

@@ -1,6 +1,7 @@
 //! The kinds of this project as a real API server sees them.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +15,7 @@ use metallb_tests::api_server::ApiServer;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use xtask::kubernetes_binaries::Binaries;
 
 const ACCEPTED: [(&str, &str); 8] = [
     ("layer2", include_str!("../fixtures/api/accepted/layer2.yaml")),
@@ -354,4 +356,77 @@ async fn both_versions_of_a_peer_are_one_object() {
     assert_eq!(read.types.unwrap().api_version, "metallb.io/v1beta1");
     assert_eq!(read.data["spec"]["myASN"], 64512);
     assert_eq!(read.data["spec"]["peerAddress"], "10.0.0.1");
+    assert_eq!(
+        read.data["spec"].get("vrf"),
+        None,
+        "the old version has no such field"
+    );
+}
+
+#[tokio::test]
+async fn kubectl_lists_and_explains_every_kind() {
+    let cluster = Cluster::start().await.unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(ACCEPTED[0].1).unwrap();
+    for object in &objects {
+        cluster.create(object).await.unwrap();
+    }
+    let pools = kubectl(&cluster, &["get", "ipap", "--namespace=metallb-system"]).unwrap();
+    for text in [
+        "NAME",
+        "AUTO ASSIGN",
+        "AVOID BUGGY IPS",
+        "ADDRESSES",
+        "expensive",
+        "198.51.100.0/24",
+    ] {
+        assert!(pools.contains(text), "no {text:?} in\n{pools}");
+    }
+    let all = kubectl(
+        &cluster,
+        &[
+            "get",
+            "metallb-config",
+            "--namespace=metallb-system",
+            "--output=name",
+        ],
+    )
+    .unwrap();
+    let mut listed: Vec<_> = all.lines().collect();
+    listed.sort_unstable();
+    let plural = |object: &Value| cluster.kinds[object["kind"].as_str().unwrap()].1.clone();
+    let mut expected: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            let singular = plural(object).trim_end_matches('s').to_owned();
+            format!(
+                "{singular}.metallb.io/{}",
+                object["metadata"]["name"].as_str().unwrap()
+            )
+        })
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+
+    for crd in metallb_crds::all() {
+        let text = kubectl(&cluster, &["explain", &crd.metadata.name.unwrap()]).unwrap();
+        let described = text.split_once("DESCRIPTION:").unwrap().1.trim_start();
+        assert!(described.starts_with(&crd.spec.names.kind), "{text}");
+    }
+    let field = kubectl(&cluster, &["explain", "bgppeers.metallb.io.spec.peerPort"]).unwrap();
+    assert!(field.contains("TCP port of the peer"), "{field}");
+}
+
+fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    let kubeconfig = cluster.server.kubeconfig();
+    let output = Command::new(Binaries::locate()?.path("kubectl"))
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .arg("--cache-dir")
+        .arg(kubeconfig.with_file_name("kubectl-cache"))
+        .args(args)
+        .output()
+        .context("starting kubectl")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "kubectl {args:?}: {complaint}");
+    Ok(String::from_utf8(output.stdout)?)
 }

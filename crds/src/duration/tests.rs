@@ -1,3 +1,4 @@
+use proptest::prelude::{Strategy as _, any, proptest};
 use rstest::rstest;
 
 use super::*;
@@ -63,4 +64,20 @@ fn converts_from_and_to_the_standard_library() {
         Duration::from(std::time::Duration::MAX).as_str(),
         "2562047h47m16.854775807s"
     );
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again(nanoseconds in any::<i64>().prop_filter("Go's shortest has no positive twin", |n| *n != i64::MIN)) {
+        let written = Duration::from_nanoseconds(i128::from(nanoseconds));
+        let read: Duration = written.as_str().parse().unwrap();
+        assert_eq!(read.nanoseconds(), Some(i128::from(nanoseconds)), "{written}");
+    }
+
+    #[test]
+    fn no_text_is_a_panic(text in "[-+0-9.a-zµ ]{0,12}") {
+        let read: Duration = serde_json::from_value(text.clone().into()).unwrap();
+        assert_eq!(read.nanoseconds().is_some(), text.parse::<Duration>().is_ok());
+        assert_eq!(read.canonical().canonical(), read.canonical());
+    }
 }

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use kube::core::cel::Validator;
 use rstest::rstest;
 use serde::de::DeserializeOwned;
@@ -6,10 +8,9 @@ use serde_json::{Value, json};
 use super::*;
 
 fn definition(kind: &str) -> CustomResourceDefinition {
-    all()
-        .into_iter()
-        .find(|crd| crd.spec.names.kind == kind)
-        .unwrap_or_else(|| panic!("no kind {kind}"))
+    static ALL: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(all);
+    let found = ALL.iter().find(|crd| crd.spec.names.kind == kind);
+    found.unwrap_or_else(|| panic!("no kind {kind}")).clone()
 }
 
 /// The root schema of the newest version of `kind`, or of the version given as `kind/version`.
