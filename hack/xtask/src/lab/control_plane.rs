@@ -1,6 +1,6 @@
 //! etcd, API server, controller manager and scheduler, all in the namespace of the control plane.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -55,7 +55,7 @@ fn etcd(lab: &Directory) -> Daemon {
     let data = lab.join("control/etcd");
     daemon(
         "etcd",
-        PathBuf::from("etcd"),
+        Path::new("etcd"),
         vec![
             format!("--data-dir={}", data.display()),
             "--listen-client-urls=http://127.0.0.1:2379".into(),
@@ -111,7 +111,7 @@ fn api_server(lab: &Directory, binaries: &Binaries) -> Daemon {
     ];
     daemon(
         "kube-apiserver",
-        binaries.path("kube-apiserver"),
+        &binaries.path("kube-apiserver"),
         args,
         vec![policy],
     )
@@ -142,7 +142,7 @@ fn controller_manager(lab: &Directory, binaries: &Binaries) -> Daemon {
     ];
     daemon(
         "kube-controller-manager",
-        binaries.path("kube-controller-manager"),
+        &binaries.path("kube-controller-manager"),
         args,
         vec![kubeconfig],
     )
@@ -159,13 +159,13 @@ fn scheduler(lab: &Directory, binaries: &Binaries) -> Daemon {
     ];
     daemon(
         "kube-scheduler",
-        binaries.path("kube-scheduler"),
+        &binaries.path("kube-scheduler"),
         args,
         vec![kubeconfig],
     )
 }
 
-fn daemon(name: &str, program: PathBuf, args: Vec<String>, inputs: Vec<PathBuf>) -> Daemon {
+fn daemon(name: &str, program: &Path, args: Vec<String>, inputs: Vec<PathBuf>) -> Daemon {
     let argv = std::iter::once(program.display().to_string())
         .chain(args)
         .collect();
