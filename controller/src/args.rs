@@ -25,9 +25,74 @@ pub(crate) struct Args {
     /// Name of the pod this runs in: identity for the Lease and owner of the ConfigurationState.
     #[arg(long, env = "METALLB_POD_NAME", default_value = "")]
     pod_name: String,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
+}
+
+/// Flags of the reference implementation for duties that another program of this project has, accepted so that
+/// existing manifests start. Each use is logged.
+#[derive(Clone, Debug, clap::Args)]
+struct Elsewhere {
+    /// Webhooks are served by the operator.
+    #[arg(long, hide = true)]
+    webhook_mode: Option<String>,
+    #[arg(long, hide = true)]
+    webhook_secret: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    webhook_http2: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    disable_cert_rotation: Option<String>,
+    #[arg(long, hide = true)]
+    cert_dir: Option<String>,
+    #[arg(long, hide = true)]
+    cert_service_name: Option<String>,
+    /// Health is served beside the metrics.
+    #[arg(long, hide = true)]
+    health_probe_port: Option<String>,
+    #[arg(long, hide = true)]
+    pprof_bind_address: Option<String>,
+}
+
+impl Elsewhere {
+    /// Names of the flags that were given.
+    fn given(&self) -> Vec<&'static str> {
+        let flags = [
+            ("webhook-mode", &self.webhook_mode),
+            ("webhook-secret", &self.webhook_secret),
+            ("webhook-http2", &self.webhook_http2),
+            ("disable-cert-rotation", &self.disable_cert_rotation),
+            ("cert-dir", &self.cert_dir),
+            ("cert-service-name", &self.cert_service_name),
+            ("health-probe-port", &self.health_probe_port),
+            ("pprof-bind-address", &self.pprof_bind_address),
+        ];
+        flags
+            .into_iter()
+            .filter(|(_, value)| value.is_some())
+            .map(|(name, _)| name)
+            .collect()
+    }
 }
 
 impl Args {
+    /// Refuses what would be dangerous to ignore, and logs what is ignored.
+    ///
+    /// # Errors
+    /// `--webhook-mode=onlywebhook`: a process that was not meant to allocate must not do so.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.elsewhere.webhook_mode.as_deref() != Some("onlywebhook"),
+            "--webhook-mode=onlywebhook: webhooks are served by the operator; remove this Deployment"
+        );
+        for flag in self.elsewhere.given() {
+            tracing::warn!(
+                flag,
+                "flag has no effect: this is the duty of the operator, or served on --port"
+            );
+        }
+        Ok(())
+    }
+
     /// The load balancer class served.
     pub(crate) fn class(&self) -> Option<String> {
         non_empty(&self.lb_class).map(str::to_owned)
@@ -91,6 +156,21 @@ mod tests {
             (args.memberlist_secret(), args.identity().as_str()),
             (Some("memberlist"), "p")
         );
+    }
+
+    #[test]
+    fn flags_for_duties_of_others_are_known_but_onlywebhook_is_refused() {
+        let args = parse(&[
+            "--webhook-mode=enabled",
+            "--disable-cert-rotation",
+            "--webhook-http2=true",
+        ]);
+        assert_eq!(
+            args.elsewhere.given(),
+            ["webhook-mode", "webhook-http2", "disable-cert-rotation"]
+        );
+        assert!(args.check().is_ok());
+        assert!(parse(&["--webhook-mode=onlywebhook"]).check().is_err());
     }
 
     #[test]

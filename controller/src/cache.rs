@@ -151,7 +151,7 @@ fn mark_services(marks: &Dirty<Mark>) -> impl FnMut(Change<Service>) + Send + 's
     let marks = marks.clone();
     move |change| match change {
         Change::Applied(service) | Change::Deleted(service) => {
-            marks.mark(Mark::Service(ServiceKey::of(&service)))
+            marks.mark(Mark::Service(ServiceKey::of(&service)));
         }
         Change::Synced => marks.mark(Mark::Synced("services")),
     }

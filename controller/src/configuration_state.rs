@@ -68,7 +68,9 @@ async fn update(
 ) -> Result<(), metallb_kit::Error> {
     let before = current.and_then(|current| current.status.as_ref());
     let status = status(problems, before, Timestamp::now());
-    if before == Some(&status) {
+    let known =
+        current.is_some_and(|current| is_labelled(current) && owner.is_none_or(|owner| owns(current, owner)));
+    if known && before == Some(&status) {
         return Ok(());
     }
     let mut state = ConfigurationState {
@@ -81,13 +83,24 @@ async fn update(
         },
         ..ConfigurationState::default()
     };
-    if current.is_none_or(|current| current.labels().get(LABEL_COMPONENT_TYPE).is_none()) {
+    if !known {
         apply(api, MANAGER, &state).await?;
     }
     state.metadata.labels = None;
     state.metadata.owner_references = None;
     state.status = Some(status);
     apply_status(api, MANAGER, &state).await.map(|_| ())
+}
+
+fn is_labelled(state: &ConfigurationState) -> bool {
+    state.labels().contains_key(LABEL_COMPONENT_TYPE)
+}
+
+fn owns(state: &ConfigurationState, owner: &OwnerReference) -> bool {
+    state
+        .owner_references()
+        .iter()
+        .any(|reference| reference.uid == owner.uid)
 }
 
 /// The status for these problems. A condition that did not change keeps its time.

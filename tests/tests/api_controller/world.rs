@@ -318,7 +318,7 @@ async fn with_controller_rights(server: &ApiServer) -> Result<PathBuf> {
     let cluster = json!([
         rule("", &["services", "namespaces"], &read),
         rule("", &["services/status"], &["patch"]),
-        rule("events.k8s.io", &["events"], &["create", "patch", "update"]),
+        rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]);
     let namespaced = json!([
         rule("metallb.io", &["ipaddresspools", "communities"], &read),

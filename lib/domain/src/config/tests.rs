@@ -53,6 +53,7 @@ fn pool(addresses: &[&str]) -> Value {
 }
 
 /// A good peer with some fields changed.
+#[expect(clippy::needless_pass_by_value, reason = "what is passed is written in place")]
 fn peer(change: Value) -> Value {
     let mut peer = json!({"myASN": 64500, "peerASN": 64501, "peerAddress": "192.0.2.1"});
     for (field, value) in change.as_object().unwrap() {

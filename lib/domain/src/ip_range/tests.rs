@@ -99,8 +99,8 @@ proptest! {
     #[test]
     fn a_cover_is_exact_ascending_and_minimal(range in prop_oneof![range_v4(), range_v6()]) {
         let cidrs = range.cidrs();
-        prop_assert_eq!(cidrs.first().map(|net| net.network()), Some(range.first()));
-        prop_assert_eq!(cidrs.last().map(|net| net.broadcast()), Some(range.last()));
+        prop_assert_eq!(cidrs.first().map(ipnet::IpNet::network), Some(range.first()));
+        prop_assert_eq!(cidrs.last().map(ipnet::IpNet::broadcast), Some(range.last()));
         for pair in cidrs.windows(2) {
             prop_assert_eq!(bits(pair[0].broadcast()) + 1, bits(pair[1].network()), "no gap, no overlap");
             let merged = pair[0].supernet();
