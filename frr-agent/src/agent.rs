@@ -8,6 +8,7 @@ use metallb_frr::render::{self, NodeSettings};
 use metallb_kit::backoff::Backoff;
 use metallb_kit::dirty::Dirty;
 use metallb_kit::http::Gate;
+use metallb_kit::logging;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -95,11 +96,12 @@ impl Agent {
     }
 
     fn settings(&self, snapshot: &Snapshot) -> NodeSettings {
-        let mut settings = self.node.clone();
-        if let Some(level) = snapshot.log_level {
-            settings.log_level = level;
+        let log_level = snapshot.log_level.unwrap_or(self.node.log_level);
+        logging::set_level(flag(log_level));
+        NodeSettings {
+            log_level,
+            ..self.node.clone()
         }
-        settings
     }
 
     /// Makes FRRouting run as decided, and says how that went.
@@ -170,8 +172,8 @@ impl Agent {
 }
 
 /// The level for FRRouting that goes with the one of the agent.
-pub fn log_level(level: metallb_kit::logging::LogLevel) -> LogLevel {
-    use metallb_kit::logging::LogLevel as Flag;
+pub fn log_level(level: logging::LogLevel) -> LogLevel {
+    use logging::LogLevel as Flag;
     match level {
         Flag::All => LogLevel::All,
         Flag::Debug => LogLevel::Debug,
@@ -179,5 +181,18 @@ pub fn log_level(level: metallb_kit::logging::LogLevel) -> LogLevel {
         Flag::Warn => LogLevel::Warn,
         Flag::Error => LogLevel::Error,
         Flag::None => LogLevel::None,
+    }
+}
+
+/// The level of the agent that goes with the one in the API.
+fn flag(level: LogLevel) -> logging::LogLevel {
+    use logging::LogLevel as Flag;
+    match level {
+        LogLevel::All => Flag::All,
+        LogLevel::Debug => Flag::Debug,
+        LogLevel::Info => Flag::Info,
+        LogLevel::Warn => Flag::Warn,
+        LogLevel::Error => Flag::Error,
+        LogLevel::None => Flag::None,
     }
 }

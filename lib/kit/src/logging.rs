@@ -1,5 +1,7 @@
 //! JSON log lines on standard error.
 
+use std::sync::OnceLock;
+
 use tracing_subscriber::EnvFilter;
 
 /// Which log lines are written; the words are those of the MetalLB object's `logLevel`.
@@ -33,15 +35,33 @@ impl LogLevel {
     }
 }
 
+/// Changes the level of what [`init`] started.
+static SET_LEVEL: OnceLock<Box<dyn Fn(LogLevel) + Send + Sync>> = OnceLock::new();
+
 /// Starts logging. `RUST_LOG`, when set, wins over `level`. A second call changes nothing.
 pub fn init(level: LogLevel) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level.directive()));
-    let _ = tracing_subscriber::fmt()
+    let from_environment = EnvFilter::try_from_default_env().ok();
+    let may_change = from_environment.is_none();
+    let builder = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_env_filter(filter)
+        .with_env_filter(from_environment.unwrap_or_else(|| EnvFilter::new(level.directive())))
         .with_writer(std::io::stderr)
-        .try_init();
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    if builder.try_init().is_ok() && may_change {
+        let _ = SET_LEVEL.set(Box::new(move |level| {
+            // It fails only when the subscriber is gone, and then there is nothing to change.
+            let _ = handle.reload(EnvFilter::new(level.directive()));
+        }));
+    }
+}
+
+/// Changes which lines are written from now on, unless `RUST_LOG` decides that.
+pub fn set_level(level: LogLevel) {
+    if let Some(set) = SET_LEVEL.get() {
+        set(level);
+    }
 }
