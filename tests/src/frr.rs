@@ -9,7 +9,7 @@ mod node;
 
 pub use instance::{Instance, Release};
 pub use network::Network;
-pub use node::Node;
+pub use node::{Failure, Node, merge_yaml};
 
 use std::time::{Duration, Instant};
 

@@ -48,16 +48,16 @@ impl fmt::Debug for Config {
 #[derive(Clone)]
 pub(crate) struct Numbered<N, T> {
     pub(crate) entries: BTreeMap<N, T>,
-    /// The entries that permit exclude each other, so that any number serves for each of them. True for all that is
-    /// made from a model, false for what was read.
-    pub(crate) renumber: bool,
+    /// Made from a model, not read. The clauses of such a route map exclude each other as far as they permit, so that
+    /// any number serves for each of them.
+    pub(crate) own: bool,
 }
 
 impl<N, T> Default for Numbered<N, T> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
-            renumber: false,
+            own: false,
         }
     }
 }
@@ -166,13 +166,17 @@ pub(crate) fn router_header(asn: &str, vrf: &str) -> String {
     }
 }
 
+/// How commands name a prefix list.
+pub(crate) fn prefix_list(family: Family, name: &str) -> String {
+    match family {
+        Family::Ipv4 => format!("ip prefix-list {name}"),
+        Family::Ipv6 => format!("ipv6 prefix-list {name}"),
+    }
+}
+
 /// The command that makes a prefix list entry.
 pub(crate) fn prefix_list_entry(family: Family, name: &str, number: u32, entry: &str) -> String {
-    let ip = match family {
-        Family::Ipv4 => "ip",
-        Family::Ipv6 => "ipv6",
-    };
-    format!("{ip} prefix-list {name} seq {number} {entry}")
+    format!("{} seq {number} {entry}", prefix_list(family, name))
 }
 
 #[cfg(test)]

@@ -5,14 +5,13 @@
 //! go last. What is equal is not touched, since FRRouting resets sessions over some commands that change nothing.
 
 mod numbering;
+mod policy;
 mod router;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Block, Clause, Config, Numbered, Place, prefix_list_entry, undo};
+use crate::config::{Block, Config, Place, undo};
 use crate::daemon::{self, Daemon, Version};
-use crate::model::Family;
-use crate::vty;
 
 /// Commands for some daemons.
 #[derive(Clone, PartialEq, Eq)]
@@ -112,69 +111,6 @@ impl Planner<'_> {
                 vec![undo(Place::Top, &line)],
             );
         }
-    }
-
-    /// New entries and clauses. An entry or clause is never changed in place, except that a user's text may say so.
-    fn add_policies(&mut self) {
-        let (mut own, mut raw) = (Vec::new(), Vec::new());
-        for ((family, name), list) in &self.new.prefix_lists {
-            let old = self.old.prefix_lists.get(&(*family, name.clone()));
-            let lines = if list.renumber { &mut own } else { &mut raw };
-            for (number, entry) in missing(list, old) {
-                lines.push(prefix_list_entry(*family, name, number, entry));
-            }
-        }
-        for (name, map) in &self.new.route_maps {
-            let old = self.old.route_maps.get(name);
-            let lines = if map.renumber { &mut own } else { &mut raw };
-            for (number, clause) in missing(map, old) {
-                let replaced = old.and_then(|old| old.entries.get(&number));
-                add_clause(lines, name, number, clause, replaced);
-            }
-        }
-        self.push_policies(own, raw);
-    }
-
-    fn remove_policies(&mut self) {
-        let mut lines = Vec::new();
-        for (name, map) in &self.old.route_maps {
-            let Some(new) = self.new.route_maps.get(name) else {
-                lines.push(format!("no route-map {name}"));
-                continue;
-            };
-            for (number, clause) in &map.entries {
-                if !new.entries.contains_key(number) {
-                    lines.push(format!("no route-map {name} {} {number}", clause.action));
-                }
-            }
-        }
-        for ((family, name), list) in &self.old.prefix_lists {
-            let new = self.new.prefix_lists.get(&(*family, name.clone()));
-            for (number, entry) in &list.entries {
-                if !new.is_some_and(|new| new.entries.contains_key(number)) {
-                    lines.push(undo(
-                        Place::Top,
-                        &prefix_list_entry(*family, name, *number, entry),
-                    ));
-                }
-            }
-        }
-        // Whether a user's text once brought them to another daemon as well is not known any more.
-        let raw = self.old.has_raw_policies();
-        if raw {
-            self.push_policies(Vec::new(), lines)
-        } else {
-            self.push_policies(lines, Vec::new())
-        }
-    }
-
-    /// All in one transaction of bgpd. zebra needs what a user wrote, too; mgmtd has no such transactions.
-    fn push_policies(&mut self, own: Vec<String>, raw: Vec<String>) {
-        let bgpd: Vec<String> = own.into_iter().chain(raw.iter().cloned()).collect();
-        if !bgpd.is_empty() {
-            self.push(&[Daemon::Bgpd], in_block(vty::START, bgpd, vty::END));
-        }
-        self.push(&[daemon::of_zebra(self.version)], raw);
     }
 
     fn add_bfd_profiles(&mut self) {
@@ -305,30 +241,6 @@ fn changed(old: &Block, new: &Block, place: Place) -> Vec<String> {
         .collect()
 }
 
-/// Entries that are not in `old` under the same number.
-fn missing<'a, N: Ord + Copy, T: PartialEq>(
-    new: &'a Numbered<N, T>,
-    old: Option<&'a Numbered<N, T>>,
-) -> impl Iterator<Item = (N, &'a T)> {
-    let known = move |number: &N| old.and_then(|old| old.entries.get(number));
-    new.entries
-        .iter()
-        .filter(move |(number, entry)| known(number) != Some(entry))
-        .map(|(number, entry)| (*number, entry))
-}
-
-fn add_clause(lines: &mut Vec<String>, name: &str, number: u16, clause: &Clause, replaced: Option<&Clause>) {
-    let none = BTreeSet::new();
-    let old = replaced.map_or(&none, |replaced| &replaced.lines);
-    lines.push(format!("route-map {name} {} {number}", clause.action));
-    lines.extend(clause.lines.difference(old).cloned());
-    lines.extend(
-        old.difference(&clause.lines)
-            .map(|line| undo(Place::RouteMap, line)),
-    );
-    lines.push("exit".to_owned());
-}
-
 /// The lines with the block's header and end around them; nothing around nothing.
 fn in_block(header: &str, lines: impl IntoIterator<Item = String>, end: &str) -> Vec<String> {
     let mut lines = lines.into_iter().peekable();
@@ -357,17 +269,6 @@ fn pairs<'a, T: Default>(
         )
     })
 }
-
-impl Config {
-    fn has_raw_policies(&self) -> bool {
-        let mut lists = self.prefix_lists.values().map(|list| list.renumber);
-        let mut maps = self.route_maps.values().map(|map| map.renumber);
-        lists.any(|own| !own) || maps.any(|own| !own)
-    }
-}
-
-/// Used by [`numbering`].
-type ListKey = (Family, String);
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,13 @@
 //! prefix is one command; a prefix with new attributes gets another mark, in one command that takes effect at once.
 //! The mark is local: it is overwritten on the way out, so that FRRouting sees that a route whose mark has changed is
 //! for this neighbor the route it was. A route learned from somebody has no mark and is told to nobody.
+//!
+//! # How routes find their way in
+//!
+//! Here prefix lists are needed ([`inbound`]). They are never changed: another content is another list with another
+//! name, since FRRouting 8.4 gets matches wrong after an entry was taken from a list in use.
 
+mod inbound;
 mod policy;
 mod router;
 
@@ -28,8 +34,8 @@ use std::net::Ipv4Addr;
 use ipnet::IpNet;
 use metallb_crds::frrk8s::LogLevel;
 
-use crate::config::{Config, Numbered, Place};
-use crate::model::{BfdProfile, Family, Model};
+use crate::config::{Config, Place};
+use crate::model::{BfdProfile, Model};
 
 /// What the configuration depends on besides the objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +61,12 @@ pub fn config(model: &Model, node: &NodeSettings) -> Config {
             block.set(Place::BfdProfile, &line);
         }
     }
-    block_lists(&mut config, &node.always_block);
+    let blocked = inbound::block_lists(&mut config, &node.always_block);
     let marks = policy::Marks::new(model);
     marks.add_origin_maps(&mut config);
+    let policies = router::Policies { marks, blocked };
     for (vrf, router) in &model.routers {
-        router::add(&mut config, vrf, router, &marks, node);
+        router::add(&mut config, vrf, router, &policies, node);
     }
     for raw in &model.raw {
         config.add(&raw.text);
@@ -145,31 +152,6 @@ fn bfd_profile(profile: &BfdProfile) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// The name of the prefix lists with what is never accepted.
-const BLOCK_LIST: &str = "always-block";
-
-fn block_lists(config: &mut Config, blocked: &[IpNet]) {
-    for family in Family::BOTH {
-        let entries: Vec<String> = blocked
-            .iter()
-            .filter(|prefix| Family::of(prefix) == family)
-            .map(|prefix| policy::entry(&prefix.trunc(), prefix.prefix_len(), family.bits()))
-            .collect();
-        add_list(config, family, BLOCK_LIST, entries);
-    }
-}
-
-/// Adds a list of entries that all permit; without entries there is none.
-fn add_list(config: &mut Config, family: Family, name: &str, entries: Vec<String>) {
-    if !entries.is_empty() {
-        let numbered = Numbered {
-            entries: (1..).zip(entries).collect(),
-            renumber: true,
-        };
-        config.prefix_lists.insert((family, name.to_owned()), numbered);
-    }
 }
 
 #[cfg(test)]

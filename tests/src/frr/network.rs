@@ -61,7 +61,16 @@ impl Network {
 
     /// Gives a host another address, on `eth0`.
     pub fn add_address(&self, host: u8, address: &str) {
-        run(&["ip", "-n", &self.host(host), "address", "add", address, "dev", "eth0"]);
+        run(&[
+            "ip",
+            "-n",
+            &self.host(host),
+            "address",
+            "add",
+            address,
+            "dev",
+            "eth0",
+        ]);
     }
 
     /// Gives a host a route.

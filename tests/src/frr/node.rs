@@ -51,9 +51,14 @@ impl Node {
         diff::plan(&self.running, &wanted, self.frr.version())
     }
 
-    /// Sends all commands of a plan; each must be taken by one of its daemons and be refused by none.
+    /// Carries out a plan, which must succeed.
     #[track_caller]
     pub fn carry_out(&mut self, plan: &Plan) {
+        self.attempt(plan).expect("FRRouting takes it");
+    }
+
+    /// Sends the commands of a plan until one fails.
+    pub fn attempt(&mut self, plan: &Plan) -> Result<(), Failure> {
         for batch in &plan.batches {
             let mut taken = vec![false; batch.lines.len()];
             for daemon in &batch.daemons {
@@ -63,14 +68,25 @@ impl Node {
                     match reply.status {
                         Status::Success => *taken = true,
                         Status::Unknown => {}
-                        status => panic!("{daemon} answers {status:?} to {line:?}: {}", reply.text),
+                        status => {
+                            return Err(Failure {
+                                line: line.clone(),
+                                status,
+                                text: reply.text,
+                            });
+                        }
                     }
                 }
             }
-            for (line, taken) in batch.lines.iter().zip(taken) {
-                assert!(taken, "no daemon knows {line:?}");
+            if let Some((line, _)) = batch.lines.iter().zip(taken).find(|(_, taken)| !taken) {
+                return Err(Failure {
+                    line: line.clone(),
+                    status: Status::Unknown,
+                    text: String::new(),
+                });
             }
         }
+        Ok(())
     }
 
     /// What would have to be done to bring FRRouting, as it shows itself, to where it was told to be.
@@ -87,6 +103,14 @@ impl Node {
             self.frr.version(),
         )
     }
+}
+
+/// A command that FRRouting did not take.
+#[derive(Debug)]
+pub struct Failure {
+    pub line: String,
+    pub status: Status,
+    pub text: String,
 }
 
 /// Merges FRRConfigurations that are given as the YAML of their specs, for a node without labels.

@@ -135,7 +135,7 @@ impl Config {
                 };
                 let map = self.route_maps.entry((*name).to_owned()).or_default();
                 // Text of a user may give its own meaning to the order.
-                map.renumber = false;
+                map.own = false;
                 map.entries.entry(number).or_insert(clause).action = (*action).to_owned();
                 Some(Cursor::RouteMap((*name).to_owned(), number))
             }
@@ -178,7 +178,7 @@ impl Config {
         match words {
             [_, _, name, "seq", number, entry @ ..] if let Ok(number) = number.parse() => {
                 let list = self.prefix_lists.entry((family, (*name).to_owned())).or_default();
-                list.renumber = false;
+                list.own = false;
                 list.entries.insert(number, entry.join(" "));
             }
             _ => self.settings.set(Place::Top, line),

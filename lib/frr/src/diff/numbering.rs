@@ -1,53 +1,40 @@
-//! Keeping sequence numbers, so that what stays the same is not touched.
+//! Keeping clause numbers, so that what stays the same is not touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ListKey;
 use crate::config::{Clause, Config, Numbered};
 
-/// Gives entries and clauses the numbers they have in `old`, and to new ones numbers that are free there.
+/// Gives clauses the numbers they have in `old`, and to new ones numbers that are free there.
 pub(super) fn adopt(config: &mut Config, old: &Config) {
-    for (name, list) in &mut config.prefix_lists {
-        let name: &ListKey = name;
-        if let Some(old) = old.prefix_lists.get(name) {
-            renumber(list, old, 1..u32::MAX, |entry| entry.starts_with("permit "));
-        }
-    }
-    for (name, map) in &mut config.route_maps {
+    for (name, map) in config.route_maps.iter_mut().filter(|(_, map)| map.own) {
         if let Some(old) = old.route_maps.get(name) {
-            // The first and the last number are for clauses that deny.
-            renumber(map, old, 2..u16::MAX, |clause: &Clause| clause.action == "permit");
+            renumber(map, old);
         }
     }
 }
 
-fn renumber<N: Ord + Copy, T: Ord + Clone>(
-    list: &mut Numbered<N, T>,
-    old: &Numbered<N, T>,
-    numbers: impl Iterator<Item = N>,
-    permits: impl Fn(&T) -> bool,
-) {
-    if !list.renumber {
-        return;
+fn renumber(map: &mut Numbered<u16, Clause>, old: &Numbered<u16, Clause>) {
+    let permits = |clause: &Clause| clause.action == "permit";
+    let mut known: BTreeMap<&Clause, BTreeSet<u16>> = BTreeMap::new();
+    for (number, clause) in old.entries.iter().filter(|(_, clause)| permits(clause)) {
+        known.entry(clause).or_default().insert(*number);
     }
-    let mut known: BTreeMap<&T, BTreeSet<N>> = BTreeMap::new();
-    for (number, entry) in old.entries.iter().filter(|(_, entry)| permits(entry)) {
-        known.entry(entry).or_default().insert(*number);
-    }
-    let (free, fixed): (Vec<_>, Vec<_>) = std::mem::take(&mut list.entries)
+    // The first and the last number are for clauses that deny, which keep them.
+    let (free, fixed) = std::mem::take(&mut map.entries)
         .into_iter()
-        .partition(|(_, entry)| permits(entry));
-    list.entries.extend(fixed);
+        .partition(|(_, clause)| permits(clause));
+    let free: BTreeMap<u16, Clause> = free;
+    map.entries = fixed;
     let mut new = Vec::new();
-    for (_, entry) in free {
-        match known.get_mut(&entry).and_then(BTreeSet::pop_first) {
-            Some(number) if !list.entries.contains_key(&number) => {
-                list.entries.insert(number, entry);
+    for clause in free.into_values() {
+        match known.get_mut(&clause).and_then(BTreeSet::pop_first) {
+            Some(number) if !map.entries.contains_key(&number) => {
+                map.entries.insert(number, clause);
             }
-            _ => new.push(entry),
+            _ => new.push(clause),
         }
     }
-    let taken: BTreeSet<N> = list.entries.keys().copied().collect();
-    let unused = numbers.filter(|number| !old.entries.contains_key(number) && !taken.contains(number));
-    list.entries.extend(unused.zip(new));
+    let taken: BTreeSet<u16> = map.entries.keys().chain(old.entries.keys()).copied().collect();
+    let unused = (2..u16::MAX).filter(|number| !taken.contains(number));
+    map.entries.extend(unused.zip(new));
 }

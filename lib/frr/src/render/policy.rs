@@ -5,9 +5,8 @@ use std::fmt::Write;
 
 use ipnet::IpNet;
 
-use super::{BLOCK_LIST, add_list};
 use crate::config::{Clause, Config, Numbered};
-use crate::model::{Attributes, Community, Family, Model, Neighbor, Peer, Receive, Vrf};
+use crate::model::{Attributes, Community, Family, Model, Neighbor, Peer, Vrf};
 
 /// What a mark is overwritten with when a route leaves. No route is marked with it.
 const SENT: u32 = 1;
@@ -95,7 +94,7 @@ impl<'a> Marks<'a> {
             let clause = clause("permit", [format!("set tag {mark}")]);
             let map = Numbered {
                 entries: BTreeMap::from([(1, clause)]),
-                renumber: true,
+                own: true,
             };
             config.route_maps.insert(origin_map_name(mark), map);
         }
@@ -136,44 +135,12 @@ impl<'a> Marks<'a> {
     }
 }
 
-/// Adds the route map, and the prefix list, for what is accepted from a neighbor. Returns the map's name.
-pub(super) fn add_in_map(
-    config: &mut Config,
-    vrf: &Vrf,
-    peer: &Peer,
-    neighbor: &Neighbor,
-    family: Family,
-) -> String {
-    let name = format!("{}-in-{family}", neighbor_name(vrf, peer));
-    let match_list = |list: &str| match family {
-        Family::Ipv4 => format!("match ip address prefix-list {list}"),
-        Family::Ipv6 => format!("match ipv6 address prefix-list {list}"),
-    };
-    let blocked = config.prefix_lists.contains_key(&(family, BLOCK_LIST.to_owned()));
-    let block = blocked.then(|| clause("deny", [match_list(BLOCK_LIST)]));
-    let accepted = match &neighbor.receive {
-        Receive::All => Some(clause("permit", [])),
-        Receive::Filtered(selectors) => {
-            let entries: Vec<String> = selectors
-                .iter()
-                .filter(|selector| Family::of(&selector.prefix) == family)
-                .map(|selector| entry(&selector.prefix, selector.min, selector.max))
-                .collect();
-            let any = !entries.is_empty();
-            add_list(config, family, &name, entries);
-            any.then(|| clause("permit", [match_list(&name)]))
-        }
-    };
-    add_map(config, &name, block, accepted);
-    name
-}
-
 /// The clause number of what must be denied before anything is permitted.
 const FIRST: u16 = 1;
 /// The clause number of what denies the rest. It also makes an otherwise empty map exist.
 const LAST: u16 = u16::MAX;
 
-fn add_map(
+pub(super) fn add_map(
     config: &mut Config,
     name: &str,
     first: Option<Clause>,
@@ -182,16 +149,12 @@ fn add_map(
     let mut entries: BTreeMap<u16, Clause> = (FIRST + 1..LAST).zip(permits).collect();
     entries.extend(first.map(|clause| (FIRST, clause)));
     entries.insert(LAST, clause("deny", []));
-    config.route_maps.insert(
-        name.to_owned(),
-        Numbered {
-            entries,
-            renumber: true,
-        },
-    );
+    config
+        .route_maps
+        .insert(name.to_owned(), Numbered { entries, own: true });
 }
 
-fn clause(action: &str, lines: impl IntoIterator<Item = String>) -> Clause {
+pub(super) fn clause(action: &str, lines: impl IntoIterator<Item = String>) -> Clause {
     Clause {
         action: action.to_owned(),
         lines: lines.into_iter().collect(),
@@ -242,7 +205,7 @@ fn describe(family: Family, class: &Class<'_>, neighbors: &[(&Vrf, &Peer, &Neigh
 }
 
 /// What route maps of a neighbor are named after. `@` is in no name of a VRF or interface.
-fn neighbor_name(vrf: &Vrf, peer: &Peer) -> String {
+pub(super) fn neighbor_name(vrf: &Vrf, peer: &Peer) -> String {
     match vrf {
         Vrf::Default => peer.to_string(),
         Vrf::Named(vrf) => format!("{peer}@{vrf}"),
@@ -251,17 +214,6 @@ fn neighbor_name(vrf: &Vrf, peer: &Peer) -> String {
 
 fn origin_map_name(mark: u32) -> String {
     format!("advertise-{mark}")
-}
-
-/// A prefix list entry as FRRouting shows it.
-pub(super) fn entry(prefix: &IpNet, min: u8, max: u8) -> String {
-    let (length, bits) = (prefix.prefix_len(), Family::of(prefix).bits());
-    match (min == length, max == bits) {
-        _ if min == length && max == length => format!("permit {prefix}"),
-        (true, _) => format!("permit {prefix} le {max}"),
-        (false, true) => format!("permit {prefix} ge {min}"),
-        (false, false) => format!("permit {prefix} ge {min} le {max}"),
-    }
 }
 
 /// CRC-32 as of IEEE 802.3.

@@ -3,10 +3,17 @@
 use std::net::IpAddr;
 
 use super::NodeSettings;
-use super::policy::{self, Marks};
+use super::inbound::{self, Blocked};
+use super::policy::Marks;
 use crate::config::{Config, FamilyBlock, Place, RouterBlock};
 use crate::model::evpn::{Evpn, VniTargets};
 use crate::model::{Family, Neighbor, Peer, RemoteAs, Router, Vrf};
+
+/// What the policies of all neighbors refer to.
+pub(super) struct Policies<'a> {
+    pub(super) marks: Marks<'a>,
+    pub(super) blocked: Blocked,
+}
 
 const EVPN: &str = "l2vpn evpn";
 
@@ -19,7 +26,13 @@ const KNOBS: [&str; 4] = [
     "bgp graceful-restart preserve-fw-state",
 ];
 
-pub(super) fn add(config: &mut Config, vrf: &Vrf, router: &Router, marks: &Marks<'_>, node: &NodeSettings) {
+pub(super) fn add(
+    config: &mut Config,
+    vrf: &Vrf,
+    router: &Router,
+    policies: &Policies<'_>,
+    node: &NodeSettings,
+) {
     let mut block = RouterBlock {
         asn: router.asn.to_string(),
         ..RouterBlock::default()
@@ -41,10 +54,10 @@ pub(super) fn add(config: &mut Config, vrf: &Vrf, router: &Router, marks: &Marks
         for line in session(peer, neighbor, router.asn) {
             block.lines.set(Place::Router, &format!("neighbor {peer} {line}"));
         }
-        activate(config, &mut block, vrf, peer, neighbor, marks);
+        activate(config, &mut block, vrf, peer, neighbor, policies);
     }
     for prefix in &router.prefixes {
-        let line = match marks.origin_map(prefix) {
+        let line = match policies.marks.origin_map(prefix) {
             Some(map) => format!("network {prefix} route-map {map}"),
             None => format!("network {prefix}"),
         };
@@ -135,7 +148,7 @@ fn activate(
     vrf: &Vrf,
     peer: &Peer,
     neighbor: &Neighbor,
-    marks: &Marks<'_>,
+    policies: &Policies<'_>,
 ) {
     let mut set = |family: &str, line: String| {
         block
@@ -151,8 +164,8 @@ fn activate(
             .filter(|family| neighbor.families.unicast.contains(*family))
         {
             let name = format!("{family} unicast");
-            let in_map = policy::add_in_map(config, vrf, peer, neighbor, family);
-            let out_map = marks.add_out_map(config, vrf, peer, neighbor, family);
+            let in_map = inbound::add_in_map(config, vrf, peer, neighbor, family, &policies.blocked);
+            let out_map = policies.marks.add_out_map(config, vrf, peer, neighbor, family);
             set(&name, format!("neighbor {peer} activate"));
             set(&name, format!("neighbor {peer} route-map {in_map} in"));
             set(&name, format!("neighbor {peer} route-map {out_map} out"));

@@ -80,6 +80,13 @@ impl Interpreter {
                 let header = format!("route-map {name} {number}");
                 self.remove_blocks(|other| other == header);
             }
+            (None, ["no", ip @ ("ip" | "ipv6"), "prefix-list", name]) => {
+                let start = format!("{ip} prefix-list {name} seq ");
+                let lines = self.state.get_mut(&vec![]).expect("there are lists");
+                let count = lines.len();
+                lines.retain(|line| !line.starts_with(&start));
+                assert!(lines.len() < count, "{line}: there is none");
+            }
             (None, ["no", "router", ..]) => self.remove_blocks(|header| header == &line[3..]),
             (Some("bfd"), ["no", "profile", _]) | (Some("address-family"), ["no", "vni", _]) => {
                 let mut block = self.block.clone();
