@@ -31,7 +31,8 @@ const START: Duration = Duration::from_secs(180);
 /// How often to begin anew when another process took a port between its choice and its use.
 const ATTEMPTS: u32 = 3;
 
-/// A running API server. Dropping it ends its processes and removes its folder.
+/// A running API server. Dropping it ends its processes and removes its folder; the processes also end with the thread
+/// that started it, so that a killed test leaves none.
 pub struct ApiServer {
     client: Client,
     kubeconfig: PathBuf,
@@ -246,14 +247,17 @@ impl Process {
     fn spawn(name: &'static str, program: &OsStr, args: &[String], folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-        let child = Command::new(program)
+        // setpriv becomes the program, which then ends with this thread even if nobody is left to drop it.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(program)
             .args(args)
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .with_context(|| format!("starting {}: is it installed?", program.display()))?;
+            .with_context(|| format!("starting {name} with setpriv"))?;
         Ok(Self { name, child, log })
     }
 
@@ -279,6 +283,9 @@ impl Drop for Process {
     }
 }
 
+/// What the names of the folders begin with; process id and number follow.
+const FOLDER: &str = "metallb-api-server-";
+
 /// A folder for one API server. Dropping it removes it.
 #[derive(Debug)]
 struct Folder(PathBuf);
@@ -286,10 +293,26 @@ struct Folder(PathBuf);
 impl Folder {
     fn create() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
+        Self::remove_abandoned();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("metallb-api-server-{}-{number}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("{FOLDER}{}-{number}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         Ok(Self(path))
+    }
+
+    /// Removes the folders of processes that were killed before they could do it.
+    fn remove_abandoned() {
+        let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let owner = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(FOLDER)?.split('-').next()?.parse::<u32>().ok());
+            if owner.is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
+                // Another test may do the same at the same time.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 }
 
