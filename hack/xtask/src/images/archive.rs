@@ -138,3 +138,26 @@ fn sha256(path: &Path) -> Result<String> {
         .context("sha256sum printed nothing")?
         .to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Owner, Start, pack};
+
+    #[test]
+    fn the_digest_follows_the_content_and_nothing_else() {
+        let dir = std::env::temp_dir().join(format!("metallb-pack-{}", std::process::id()));
+        let root = dir.join("root");
+        fs::create_dir_all(&root).expect("a folder");
+        let digest = |content: &str| {
+            fs::write(root.join("file"), content).expect("a file");
+            let packed = pack(&dir, "test:1", &root, Owner::Root, &Start::default());
+            packed.expect("it can be packed").digest
+        };
+        let (first, again, other) = (digest("one"), digest("one"), digest("two"));
+        fs::remove_dir_all(&dir).expect("the folder goes");
+        assert_eq!(first, again);
+        assert_ne!(first, other);
+    }
+}

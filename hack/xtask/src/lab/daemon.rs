@@ -196,3 +196,39 @@ fn stat(pid: u32) -> Option<Stat> {
         is_dead,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Record, boot_id, stat};
+
+    fn record_of_this_process() -> Record {
+        let pid = std::process::id();
+        let start_time = stat(pid).expect("this process runs").start_time;
+        Record {
+            name: "test".into(),
+            pid,
+            start_time,
+            boot_id: boot_id().expect("a boot id"),
+            digest: 0,
+        }
+    }
+
+    #[test]
+    fn a_running_process_is_found_by_its_record() {
+        assert!(record_of_this_process().is_alive());
+    }
+
+    #[test]
+    fn another_process_with_the_same_pid_is_not_taken_for_the_recorded_one() {
+        let mut record = record_of_this_process();
+        record.start_time += 1;
+        assert!(!record.is_alive());
+    }
+
+    #[test]
+    fn nothing_of_an_earlier_boot_is_alive() {
+        let mut record = record_of_this_process();
+        record.boot_id = "00000000-0000-0000-0000-000000000000".into();
+        assert!(!record.is_alive());
+    }
+}

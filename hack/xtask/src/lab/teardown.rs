@@ -151,10 +151,17 @@ fn unmount_below(root: &Path) -> Result<()> {
 
 fn mounts_below(root: &Path) -> Result<Vec<PathBuf>> {
     let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    // Blanks in a path are written as \040.
-    let points = points.map(|point| PathBuf::from(point.replace("\\040", " ")));
-    Ok(points.filter(|point| point.starts_with(root)).collect())
+    Ok(mount_points(&table)
+        .filter(|point| point.starts_with(root))
+        .collect())
+}
+
+/// The mount points in the format of proc(5), mountinfo, where a blank in a path is written as \040.
+fn mount_points(table: &str) -> impl Iterator<Item = PathBuf> {
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|point| point.replace("\\040", " ").into())
 }
 
 fn remove_files(lab: &Directory) -> Result<()> {
@@ -226,4 +233,22 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::mount_points;
+
+    #[test]
+    fn mount_points_are_read_with_their_blanks() {
+        let table = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n\
+                     40 36 0:33 / /var/lib/my\\040lab/tmp rw shared:9 - tmpfs tmpfs rw\n";
+        let points: Vec<PathBuf> = mount_points(table).collect();
+        assert_eq!(
+            points,
+            [PathBuf::from("/mnt2"), PathBuf::from("/var/lib/my lab/tmp")]
+        );
+    }
 }
