@@ -17,11 +17,12 @@ use metallb_domain::service::ServiceKey;
 use metallb_kit::dirty::Dirty;
 use metallb_kit::http::{Gate, Readiness};
 use metallb_kit::tasks::Tasks;
-use metallb_kit::watch::{Change, watch};
+use metallb_kit::watch::{Change, watch, watch_pruned};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch as channel;
 
 use crate::members::Members;
+use crate::prune;
 
 /// Something that must be looked at again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -150,11 +151,12 @@ impl Inputs {
 impl Watches<'_> {
     fn services(&self) -> Store<Service> {
         let (dirty, first_list) = (self.dirty.clone(), self.first_list("Services"));
-        watch(
+        watch_pruned(
             self.tasks,
             "Services",
             Api::all(self.client.clone()),
             WatchConfig::default(),
+            prune::service,
             move |change| match change {
                 Change::Applied(service) | Change::Deleted(service) => {
                     dirty.mark(Input::Service(ServiceKey::of(&service)));
@@ -167,11 +169,12 @@ impl Watches<'_> {
     fn slices(&self, names: SliceNames) -> Store<EndpointSlice> {
         let (dirty, first_list) = (self.dirty.clone(), self.first_list("EndpointSlices"));
         let config = WatchConfig::default().labels(SERVICE_NAME_LABEL);
-        watch(
+        watch_pruned(
             self.tasks,
             "EndpointSlices",
             Api::all(self.client.clone()),
             config,
+            prune::slice,
             move |change| {
                 let (slice, exists) = match change {
                     Change::Applied(slice) => (slice, true),
@@ -197,11 +200,12 @@ impl Watches<'_> {
 
     fn nodes(&self, members: Members) -> Store<Node> {
         let (dirty, first_list) = (self.dirty.clone(), self.first_list("Nodes"));
-        watch(
+        watch_pruned(
             self.tasks,
             "Nodes",
             Api::all(self.client.clone()),
             WatchConfig::default(),
+            prune::node,
             move |change| match change {
                 Change::Applied(node) => {
                     members.node_applied(&node);
@@ -219,11 +223,12 @@ impl Watches<'_> {
     fn pods(&self, labels: &str, members: Members) -> Store<Pod> {
         let first_list = self.first_list("speaker Pods");
         let api = Api::namespaced(self.client.clone(), self.namespace);
-        watch(
+        watch_pruned(
             self.tasks,
             "speaker Pods",
             api,
             WatchConfig::default().labels(labels),
+            prune::pod,
             move |change| match change {
                 Change::Applied(pod) => members.pod_applied(&pod),
                 Change::Deleted(pod) => members.pod_deleted(&pod.name_any()),

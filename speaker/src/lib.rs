@@ -12,5 +12,6 @@ pub mod ledger;
 pub mod members;
 pub mod metrics;
 pub mod notices;
+mod prune;
 pub mod status;
 pub mod view;

@@ -14,7 +14,7 @@ use metallb_speaker::layer2::{Announcer, Exclusions, Layer2, Layer2Metrics, Link
 use metallb_wire::arp::{ArpFrame, Operation};
 use metallb_wire::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV6};
 use metallb_wire::ndp::{ALL_NODES, Advertisement, Solicitation};
-use metallb_wire::{Interface, Mac, PacketSocket, sys};
+use metallb_wire::{Interface, InterfaceEvents, Mac, PacketSocket, sys};
 use nix::sched::{CloneFlags, unshare};
 use prometheus::{Encoder, TextEncoder};
 use tokio::task::JoinHandle;
@@ -56,11 +56,20 @@ fn ip(arguments: &str) {
     );
 }
 
+/// Waits until interfaces can carry frames; what is sent before is dropped.
+async fn running(names: &[&str]) {
+    let events = InterfaceEvents::subscribe().unwrap();
+    while !names.iter().all(|name| interface(name).running) {
+        events.changed().await.unwrap();
+    }
+}
+
 /// A network the node is attached to with interface `node{number}`.
-fn lan(number: u8) -> Lan {
+async fn lan(number: u8) -> Lan {
     ip(&format!("link add node{number} type veth peer name lan{number}"));
     ip(&format!("link set node{number} up"));
     ip(&format!("link set lan{number} up"));
+    running(&[&format!("node{number}"), &format!("lan{number}")]).await;
     Lan::of(number)
 }
 
@@ -208,7 +217,7 @@ async fn ndp_ready(lan: u8) -> Interface {
 #[test]
 fn arp_is_answered_for_owned_addresses_only() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         let node = Node::start();
         node.announce("a", &[OWNED.into()], &Links::All);
         lan.ask(FOREIGN).await;
@@ -239,7 +248,7 @@ fn arp_is_answered_for_owned_addresses_only() {
 #[test]
 fn a_request_to_another_station_is_not_answered() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         let node = Node::start();
         node.announce("a", &[OWNED.into(), OTHER.into()], &Links::All);
         let to_another = ArpFrame {
@@ -259,7 +268,7 @@ fn a_request_to_another_station_is_not_answered() {
 #[test]
 fn answers_stay_on_the_interfaces_of_the_advertisement() {
     in_namespace(|| async {
-        let (first, second) = (lan(0), lan(1));
+        let (first, second) = (lan(0).await, lan(1).await);
         let node = Node::start();
         node.announce("a", &[OWNED.into()], &only("node0"));
         node.announce("b", &[OTHER.into()], &Links::All);
@@ -282,7 +291,7 @@ fn answers_stay_on_the_interfaces_of_the_advertisement() {
 #[test]
 fn a_withdrawn_address_falls_silent() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         let node = Node::start();
         node.announce("a", &[OWNED.into()], &Links::All);
         node.announce("b", &[OTHER.into()], &Links::All);
@@ -301,7 +310,7 @@ fn a_withdrawn_address_falls_silent() {
 #[test]
 fn taking_over_is_announced_and_repeated() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         let node = Node::start();
         node.announce("a", &[OWNED.into()], &Links::All);
         for round in 0..5 {
@@ -326,7 +335,7 @@ fn taking_over_is_announced_and_repeated() {
 #[test]
 fn a_burst_ends_when_the_address_is_withdrawn() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         let node = Node::start();
         node.announce("a", &[OWNED.into()], &Links::All);
         lan.next_arp().await;
@@ -343,7 +352,7 @@ fn a_burst_ends_when_the_address_is_withdrawn() {
 #[test]
 fn bursts_go_only_to_the_interfaces_of_the_advertisement() {
     in_namespace(|| async {
-        let (first, second) = (lan(0), lan(1));
+        let (first, second) = (lan(0).await, lan(1).await);
         let node = Node::start();
         node.announce("a", &[OWNED.into()], &only("node0"));
         assert_eq!(first.next_arp().await.sender_ip, OWNED);
@@ -355,7 +364,7 @@ fn bursts_go_only_to_the_interfaces_of_the_advertisement() {
 #[test]
 fn neighbor_solicitations_are_answered() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         let node = Node::start();
         node.announce("a", &[OWNED6.into()], &Links::All);
         // The interface gets its link-local address only now, after the address was registered.
@@ -403,7 +412,7 @@ fn neighbor_solicitations_are_answered() {
 #[test]
 fn solicited_node_groups_follow_the_addresses() {
     in_namespace(|| async {
-        lan(0);
+        lan(0).await;
         ndp_ready(0).await;
         let joined = || {
             let output = Command::new("ip")
@@ -437,7 +446,7 @@ fn solicited_node_groups_follow_the_addresses() {
 #[test]
 fn the_kernel_of_a_neighbor_learns_the_addresses() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         ndp_ready(0).await;
         ip("addr add 192.0.2.1/24 dev lan0");
         ip("addr add 2001:db8::1/64 dev lan0 nodad");
@@ -465,7 +474,7 @@ fn the_kernel_of_a_neighbor_learns_the_addresses() {
 #[test]
 fn an_interface_that_comes_back_is_answered_with_its_new_address() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         let mut node = Node::start();
         node.announce("a", &[OWNED.into()], &Links::All);
         assert_eq!(lan.next_arp().await.source, lan.node.mac.unwrap());
@@ -498,7 +507,7 @@ fn an_interface_that_comes_back_is_answered_with_its_new_address() {
 #[test]
 fn a_bridge_port_is_left_to_the_bridge() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         ip("link add bridge type bridge");
         ip("link set bridge address 02:00:00:00:00:88 up");
         ip("link set node0 master bridge");
@@ -514,7 +523,7 @@ fn a_bridge_port_is_left_to_the_bridge() {
 #[test]
 fn shutdown_ends_all_answers() {
     in_namespace(|| async {
-        let lan = lan(0);
+        let lan = lan(0).await;
         let node = Node::start();
         node.announce("a", &[OWNED.into()], &Links::All);
         lan.ask(OWNED).await;

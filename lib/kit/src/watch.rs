@@ -43,6 +43,23 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
 {
+    watch_pruned(tasks, name, api, config, |_| (), on_change)
+}
+
+/// Like [`watch`], for a program that needs only a part of large objects: `prune` removes the rest before an object is
+/// stored and reported. It must leave name, namespace and uid alone.
+pub fn watch_pruned<K>(
+    tasks: &Tasks,
+    name: &'static str,
+    api: Api<K>,
+    config: watcher::Config,
+    prune: fn(&mut K),
+    on_change: impl FnMut(Change<K>) + Send + 'static,
+) -> Store<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
+{
     let (store, writer) = reflector::store();
     let shutdown = tasks.shutdown();
     let follower = Follower {
@@ -50,6 +67,7 @@ where
         store: store.clone(),
         writer,
         relisted: None,
+        prune,
         on_change,
     };
     tasks.spawn(name, async move {
@@ -71,6 +89,7 @@ where
     writer: reflector::store::Writer<K>,
     /// Keys seen in the list that is under way.
     relisted: Option<HashSet<ObjectRef<K>>>,
+    prune: fn(&mut K),
     on_change: F,
 }
 
@@ -81,9 +100,11 @@ where
     F: FnMut(Change<K>) + Send + 'static,
 {
     async fn run(mut self, api: Api<K>, config: watcher::Config) {
-        let events = start(api, config)
-            .default_backoff()
-            .modify(|object| object.managed_fields_mut().clear());
+        let prune = self.prune;
+        let events = start(api, config).default_backoff().modify(move |object| {
+            object.managed_fields_mut().clear();
+            prune(object);
+        });
         pin_mut!(events);
         while let Some(event) = events.next().await {
             match event {

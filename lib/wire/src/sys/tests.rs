@@ -46,11 +46,20 @@ fn ip(arguments: &str) {
     );
 }
 
+/// Waits until interfaces can carry frames; what is sent before is dropped.
+async fn running(names: &[&str]) {
+    let events = InterfaceEvents::subscribe().unwrap();
+    while !names.iter().all(|name| named(name).running) {
+        events.changed().await.unwrap();
+    }
+}
+
 /// A veth pair, both ends up.
-fn veth() -> (Interface, Interface) {
+async fn veth() -> (Interface, Interface) {
     ip("link add left type veth peer name right");
     ip("link set left up");
     ip("link set right up");
+    running(&["left", "right"]).await;
     (named("left"), named("right"))
 }
 
@@ -70,7 +79,7 @@ async fn next(socket: &PacketSocket) -> Vec<u8> {
 #[test]
 fn arp_requests_arrive_and_answers_leave() {
     in_namespace(|| async {
-        let (left, right) = veth();
+        let (left, right) = veth().await;
         let me = left.mac.unwrap();
         let responder = PacketSocket::arp(left.index).unwrap();
         let client = PacketSocket::capture(right.index, ETHERTYPE_ARP).unwrap();
@@ -99,10 +108,11 @@ fn arp_requests_arrive_and_answers_leave() {
 #[test]
 fn arp_on_another_interface_is_not_seen() {
     in_namespace(|| async {
-        let (left, right) = veth();
+        let (left, right) = veth().await;
         ip("link add other type veth peer name far");
         ip("link set other up");
         ip("link set far up");
+        running(&["other", "far"]).await;
         let responder = PacketSocket::arp(left.index).unwrap();
         let request =
             |last| ArpFrame::request(Mac([2, 0, 0, 0, 0, 1]), [0; 4].into(), [192, 0, 2, last].into());
@@ -117,7 +127,7 @@ fn arp_on_another_interface_is_not_seen() {
 #[test]
 fn only_solicitations_reach_an_ndp_socket() {
     in_namespace(|| async {
-        let (left, right) = veth();
+        let (left, right) = veth().await;
         let responder = PacketSocket::ndp(left.index).unwrap();
         let client = PacketSocket::capture(right.index, ETHERTYPE_IPV6).unwrap();
         let (source, target): (Ipv6Addr, Ipv6Addr) =
@@ -146,7 +156,7 @@ fn only_solicitations_reach_an_ndp_socket() {
 #[test]
 fn groups_are_joined_and_left() {
     in_namespace(|| async {
-        let (left, _) = veth();
+        let (left, _) = veth().await;
         let joined = |group: Ipv6Addr| {
             let output = Command::new("ip")
                 .args(["-6", "maddress", "show", "dev", "left"])
@@ -179,7 +189,7 @@ fn groups_are_joined_and_left() {
 #[test]
 fn the_listing_agrees_with_the_c_library() {
     in_namespace(|| async {
-        let (left, _) = veth();
+        let (left, _) = veth().await;
         assert!(left.up && left.broadcast && left.master.is_none() && !left.no_arp);
         ip("link add bridge type bridge");
         ip("link set left master bridge");
