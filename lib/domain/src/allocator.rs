@@ -10,6 +10,7 @@
 //! Addresses are kept as numbers, so finding the first free one does not depend on how many are in use.
 
 mod choose;
+mod error;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use crate::config::Pool;
 use crate::ip_range::IpFamily;
 use crate::service::{Families, Port, ServiceKey, ServiceRequest, Sharing};
+pub use error::AllocationError;
 use space::Space;
 use waiting::{Need, Waiting};
 
@@ -34,80 +36,6 @@ pub struct Allocation {
     pub addresses: Vec<IpAddr>,
     sharing: Sharing,
     ports: BTreeSet<Port>,
-}
-
-/// Why a Service cannot have addresses.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AllocationError {
-    /// No single pool contains all of them (or the pool avoids one of them).
-    #[error("{} is not allowed in config: choose addresses that lie in one pool", list(.0))]
-    NotInPool(Vec<IpAddr>),
-    /// The pool does not admit the Service.
-    #[error("pool {0} not compatible for ip assignment: its serviceAllocation does not admit this Service")]
-    Incompatible(String),
-    /// More than one address of a family, or more than two.
-    #[error("{} are not one address per family", list(.0))]
-    NotOnePerFamily(Vec<IpAddr>),
-    /// Others use the address and cannot share it with this Service.
-    #[error(
-        "can't share {address} with {}: all must have the same metallb.io/allow-shared-ip, and the same selector under \
-         externalTrafficPolicy Local", names(.users)
-    )]
-    NotSharable {
-        /// The address.
-        address: IpAddr,
-        /// The Services that use it.
-        users: Vec<ServiceKey>,
-    },
-    /// Another Service has the port on the address.
-    #[error(
-        "port {port} of {address} is already in use by {user}: Services that share an address need different ports"
-    )]
-    PortInUse {
-        /// The address.
-        address: IpAddr,
-        /// The port.
-        port: Port,
-        /// The Service that has it.
-        user: ServiceKey,
-    },
-    /// The requested addresses are from another pool than the requested one.
-    #[error(
-        "requested addresses are from pool {actual}, not from the requested pool {wanted}: drop one of the two requests"
-    )]
-    WrongPool {
-        /// The pool asked for.
-        wanted: String,
-        /// The pool the addresses are from.
-        actual: String,
-    },
-    /// The requested addresses are not of the families of the Service.
-    #[error("requested addresses {} do not match the ipFamily of the Service, which is {families}", list(.addresses))]
-    WrongFamily {
-        /// The addresses asked for.
-        addresses: Vec<IpAddr>,
-        /// What the cluster IPs call for.
-        families: Families,
-    },
-    /// There is no such pool.
-    #[error("unknown pool \"{0}\": correct metallb.io/address-pool or create the pool")]
-    UnknownPool(String),
-    /// The pool has no range of a family that is needed.
-    #[error("pool {pool} has no {family} addresses, which the Service needs")]
-    NoFamily {
-        /// The pool.
-        pool: String,
-        /// What it lacks.
-        family: IpFamily,
-    },
-    /// The pool is full.
-    #[error("no available IPs in pool \"{0}\": add addresses to it, or release some")]
-    PoolExhausted(String),
-    /// No pool that this Service may use has what it needs.
-    #[error(
-        "no available IPs: no pool with autoAssign that admits this Service has a free address of every family it needs"
-    )]
-    Exhausted,
 }
 
 /// How full a pool is. All numbers saturate at `i64::MAX`.
@@ -380,11 +308,20 @@ impl Allocator {
         self.pool_containing(addresses).is_some()
     }
 
-    /// Forgets the Service: it is gone, is not a load balancer any more, or must let go of what it holds. Returns
-    /// what it held. O(log n).
+    /// Forgets the Service: it is gone or is not a load balancer any more. Returns what it held. O(log n).
     pub fn release(&mut self, service: &ServiceKey) -> Option<Allocation> {
         self.waiting.remove(service);
         self.unregister(service)
+    }
+
+    /// Takes from the Service what it holds; if it waits, it keeps its turn. O(log n).
+    pub fn take_back(&mut self, service: &ServiceKey) {
+        self.unregister(service);
+    }
+
+    /// The Service has all it can get, or nothing but an edit of it can help: it waits no more.
+    pub fn stop_waiting(&mut self, service: &ServiceKey) {
+        self.waiting.remove(service);
     }
 
     fn register(&mut self, service: &ServiceKey, allocation: Allocation) {
@@ -473,7 +410,7 @@ impl Allocator {
         let need = Need::of(families, request.policy);
         let pools: Vec<String> = match &request.pool {
             _ if !addresses.is_empty() => Vec::new(),
-            Some(pool) => vec![pool.clone()],
+            Some(pool) => self.named(pool, request),
             None => self
                 .automatic(request)
                 .map(|state| state.pool.name.clone())
@@ -481,6 +418,17 @@ impl Allocator {
         };
         self.waiting
             .insert(&request.key, need, pools, addresses, &request.sharing);
+    }
+
+    /// The pool a Service asks for, when it could get an address there.
+    fn named(&self, pool: &str, request: &ServiceRequest) -> Vec<String> {
+        let admits = |state: &&PoolState| state.pool.admits(&request.key.namespace, &request.labels);
+        self.pools
+            .get(pool)
+            .filter(admits)
+            .map(|state| state.pool.name.clone())
+            .into_iter()
+            .collect()
     }
 
     /// Notes that a Service can be helped by nothing but another set of pools.
@@ -548,20 +496,4 @@ impl PoolCounters {
     pub fn available_v6(&self) -> i64 {
         self.capacity_v6.saturating_sub(self.assigned_v6)
     }
-}
-
-fn list(addresses: &[IpAddr]) -> String {
-    addresses
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-fn names(services: &[ServiceKey]) -> String {
-    services
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
 }

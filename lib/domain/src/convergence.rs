@@ -74,6 +74,7 @@ pub fn converge(
         request,
         notices: Vec::new(),
         failed: false,
+        waits: false,
     };
     let verdict = convergence.decide(left_out);
     let Converging { notices, failed, .. } = convergence;
@@ -101,6 +102,8 @@ struct Converging<'a> {
     request: &'a ServiceRequest,
     notices: Vec<Notice>,
     failed: bool,
+    /// It has one address and waits for a second.
+    waits: bool,
 }
 
 /// What becomes of the addresses a Service has.
@@ -133,7 +136,7 @@ impl Converging<'_> {
         let held = match self.held() {
             Held::Keep(addresses) => addresses,
             Held::Nothing => {
-                self.allocator.release(&request.key);
+                self.allocator.take_back(&request.key);
                 Vec::new()
             }
             Held::Stop => return self.stop(),
@@ -227,6 +230,7 @@ impl Converging<'_> {
                         format!("no {missing} address: {error}"),
                     );
                     self.allocator.wait_for_second(request, missing);
+                    self.waits = true;
                 }
             }
         }
@@ -249,9 +253,14 @@ impl Converging<'_> {
                     }
                 }
             }
-            (ClusterFamilies::Known(_), Err(error)) => error.to_string(),
             // Only an edit of the Service helps here.
-            (families, _) => format!("cannot tell the IP family of its clusterIPs ({families:?})"),
+            (families, requested) => {
+                self.allocator.stop_waiting(&request.key);
+                match requested {
+                    Err(error) => error.to_string(),
+                    Ok(_) => format!("cannot tell the IP family of its clusterIPs ({families:?})"),
+                }
+            }
         };
         self.warn(
             "AllocationFailed",
@@ -271,11 +280,15 @@ impl Converging<'_> {
         if let ([only], Families::Dual) = (held.as_slice(), families) {
             self.allocator
                 .wait_for_second(self.request, IpFamily::of(*only).other());
+            self.waits = true;
         }
         self.assigned()
     }
 
     fn assigned(&mut self) -> Verdict {
+        if !self.waits {
+            self.allocator.stop_waiting(&self.request.key);
+        }
         match self.allocator.get(&self.request.key) {
             Some(held) => Verdict::Assigned {
                 addresses: held.addresses.clone(),
@@ -310,7 +323,7 @@ impl Converging<'_> {
     }
 
     fn clear(&mut self) -> Verdict {
-        self.allocator.release(&self.request.key);
+        self.allocator.take_back(&self.request.key);
         self.allocator.wait_for_pools(self.request);
         self.failed = true;
         Verdict::Cleared

@@ -18,7 +18,12 @@ fn pools(specs: &[(&str, &[&str], bool)]) -> BTreeMap<String, Arc<Pool>> {
         Arc::new(
             serde_json::from_value(json!({
                 "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
-                "metadata": {"name": name}, "spec": {"addresses": addresses, "avoidBuggyIPs": avoid},
+                "metadata": {"name": name},
+                "spec": {
+                    "addresses": addresses, "avoidBuggyIPs": avoid,
+                    // Pool `x` is for one namespace only.
+                    "serviceAllocation": (*name == "x").then(|| json!({"namespaces": ["other"]})),
+                },
             }))
             .unwrap(),
         )
@@ -38,6 +43,7 @@ struct Wish {
     key: Option<u8>,
     port: u16,
     asks_for: Option<u8>,
+    pool: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,19 +60,30 @@ fn step() -> impl Strategy<Value = Step> {
         prop::option::of(0u8..2),
         1u16..4,
         prop::option::weighted(0.2, 0u8..6),
+        prop::option::weighted(0.2, prop::sample::select(vec!["a", "b", "x"])),
     );
-    let wish = wish.prop_map(|(name, dual, key, port, asks_for)| Wish {
+    let wish = wish.prop_map(|(name, dual, key, port, asks_for, pool)| Wish {
         name,
         dual,
         key,
         port,
         asks_for,
+        pool,
     });
     prop_oneof![
         6 => wish.prop_map(Step::Look),
         2 => (0u8..12).prop_map(Step::Delete),
         1 => (0usize..3).prop_map(Step::Pools),
     ]
+}
+
+/// The last two Services live in another namespace than the first ten.
+fn key(number: u8) -> ServiceKey {
+    let namespace = if number < 10 { "n" } else { "other" };
+    ServiceKey {
+        namespace: namespace.into(),
+        name: format!("s{number}"),
+    }
 }
 
 fn request(wish: &Wish) -> ServiceRequest {
@@ -85,13 +102,17 @@ fn request(wish: &Wish) -> ServiceRequest {
             json!(format!("192.0.2.{host}")),
         );
     }
+    if let Some(pool) = wish.pool {
+        annotations.insert("metallb.io/address-pool".into(), json!(pool));
+    }
+    let key = key(wish.name);
     let policy = if wish.dual {
         "PreferDualStack"
     } else {
         "SingleStack"
     };
     let service = serde_json::from_value(json!({
-        "metadata": {"namespace": "n", "name": format!("s{}", wish.name), "annotations": annotations},
+        "metadata": {"namespace": key.namespace, "name": key.name, "annotations": annotations},
         "spec": {"type": "LoadBalancer", "clusterIPs": cluster_ips, "ipFamilyPolicy": policy, "ports": [{"port": wish.port}]},
     }));
     ServiceRequest::of(&service.unwrap())
@@ -131,10 +152,7 @@ impl Run {
                 self.look(&key);
             }
             Step::Delete(name) => {
-                let key = ServiceKey {
-                    namespace: "n".into(),
-                    name: format!("s{name}"),
-                };
+                let key = key(name);
                 self.services.remove(&key);
                 self.allocator.release(&key);
             }
@@ -144,8 +162,11 @@ impl Run {
                 }
             }
         }
+        let mut woken = 0;
         while let Some(key) = self.allocator.next_woken() {
             self.look(&key);
+            woken += 1;
+            assert!(woken < 1000, "Services are woken for ever");
         }
     }
 
@@ -166,7 +187,7 @@ impl Run {
                 }
             }
         }
-        let counted: i64 = ["a", "b"]
+        let counted: i64 = ["a", "b", "x"]
             .iter()
             .filter_map(|pool| self.allocator.counters(pool))
             .map(|counters| counters.assigned_v4 + counters.assigned_v6)
@@ -196,8 +217,8 @@ proptest! {
     #[test]
     fn no_address_is_used_twice_without_permission_nor_withheld(steps in prop::collection::vec(step(), 1..60)) {
         let sets = [
-            pools(&[("a", &["192.0.2.0/30"], false), ("b", &["192.0.2.4/31", "2001:db8::/126"], false)]),
-            pools(&[("a", &["192.0.2.2-192.0.2.5"], true)]),
+            pools(&[("a", &["192.0.2.0/30"], false), ("b", &["192.0.2.4/31", "2001:db8::/126"], false), ("x", &["198.51.100.0/31"], false)]),
+            pools(&[("a", &["192.0.2.2-192.0.2.5"], true), ("x", &["192.0.2.0/31"], false)]),
             pools(&[("b", &["192.0.2.0/29", "2001:db8::/127"], true)]),
         ];
         let mut run = Run::default();
@@ -214,7 +235,7 @@ proptest! {
         let mut run = Run::default();
         run.step(Step::Pools(0), &sets);
         for name in &wishes {
-            run.step(Step::Look(Wish { name: *name, dual: false, key: None, port: 1, asks_for: None }), &sets);
+            run.step(Step::Look(Wish { name: *name, dual: false, key: None, port: 1, asks_for: None, pool: None }), &sets);
         }
         for name in 0..12 {
             run.step(Step::Delete(name), &sets);
@@ -229,7 +250,7 @@ proptest! {
         let mut run = Run::default();
         run.step(Step::Pools(0), &sets);
         for name in order {
-            run.step(Step::Look(Wish { name, dual: false, key: None, port: 1, asks_for: None }), &sets);
+            run.step(Step::Look(Wish { name, dual: false, key: None, port: 1, asks_for: None, pool: None }), &sets);
         }
         let used: BTreeSet<String> = run.services.values().flat_map(|(_, held)| held).map(ToString::to_string).collect();
         let expected: BTreeSet<String> =

@@ -107,3 +107,17 @@ fn an_emptied_status_is_filled_with_the_same_address_again() {
     cluster.service("s2", json!({"status": {"loadBalancer": null}}));
     assert_eq!(cluster.ip("s2"), "192.0.2.1");
 }
+
+#[test]
+fn a_waiting_service_keeps_its_turn_when_it_is_edited() {
+    let mut cluster = Cluster::with(&[("a", pool(&["192.0.2.0/32"]))]);
+    for name in ["holder", "first", "second"] {
+        cluster.service(name, json!({}));
+    }
+    cluster.service("first", json!({"metadata": {"labels": {"x": "y"}}}));
+    cluster.delete("holder");
+    assert_eq!(
+        (cluster.ip("first").as_str(), cluster.ip("second").as_str()),
+        ("192.0.2.0", "")
+    );
+}
