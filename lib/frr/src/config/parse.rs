@@ -1,6 +1,6 @@
 //! Reading `show running-config`, and texts of users.
 
-use super::{Block, Clause, Config, FamilyBlock, Place, RouterBlock, spelling};
+use super::{Block, Clause, Config, FamilyBlock, Numbered, Place, RouterBlock, spelling};
 use crate::daemon::{Daemon, Version};
 use crate::model::Family;
 
@@ -230,6 +230,14 @@ fn is_always_top(words: &[&str]) -> bool {
     )
 }
 
+/// Lines of a route map which zebra has and bgpd has not.
+fn is_of_zebra(line: &str) -> bool {
+    ["set src ", "match source-protocol ", "match source-instance "]
+        .iter()
+        .any(|start| line.starts_with(start))
+        || line.contains(" prefix-len ")
+}
+
 fn is_noise(line: &str) -> bool {
     const SHOWN_UNASKED: [&str; 9] = [
         "!",
@@ -248,17 +256,20 @@ fn is_noise(line: &str) -> bool {
 impl Config {
     /// The configuration of a whole FRRouting from what each daemon's `show running-config` says.
     ///
-    /// Policies are taken from bgpd alone: another daemon may hold copies of them, which nobody uses.
+    /// Policies are bgpd's. Another daemon may hold copies of them, which nobody uses and which may be old; of these only
+    /// what bgpd cannot hold counts.
     pub fn running<'a>(texts: impl IntoIterator<Item = (Daemon, &'a str)>, version: Version) -> Self {
         let mut config = Self::default();
+        let mut copies = Vec::new();
         for (daemon, text) in texts {
             let mut part = Self::parse(text);
             if daemon != Daemon::Bgpd {
                 part.prefix_lists.clear();
-                part.route_maps.clear();
+                copies.extend(std::mem::take(&mut part.route_maps));
             }
             config.unite(part);
         }
+        config.add_zebra_lines(copies);
         if version.zebra_in_mgmtd() {
             // On by default there, and not shown.
             for line in ["ip nht resolve-via-default", "ipv6 nht resolve-via-default"] {
@@ -268,6 +279,21 @@ impl Config {
             }
         }
         config
+    }
+
+    fn add_zebra_lines(&mut self, copies: Vec<(String, Numbered<u16, Clause>)>) {
+        for (name, copy) in copies {
+            let Some(map) = self.route_maps.get_mut(&name) else {
+                continue;
+            };
+            for (number, clause) in copy.entries {
+                if let Some(known) = map.entries.get_mut(&number) {
+                    known
+                        .lines
+                        .extend(clause.lines.into_iter().filter(|line| is_of_zebra(line)));
+                }
+            }
+        }
     }
 
     fn unite(&mut self, part: Self) {
