@@ -127,9 +127,12 @@ fn probe(path: &str, port: u16) -> Probe {
     }
 }
 
-/// Variables that tell a program its pod, its namespace and its node.
+/// Variables that tell a program its pod, its namespace and its node. Those of MetalLB's own programs have kept the
+/// names they have in MetalLB's manifests.
 pub(super) fn identity() -> Vec<EnvVar> {
     [
+        ("METALLB_NODE_NAME", "spec.nodeName"),
+        ("METALLB_POD_NAME", "metadata.name"),
         ("NODE_NAME", "spec.nodeName"),
         ("POD_NAME", "metadata.name"),
         ("POD_NAMESPACE", "metadata.namespace"),

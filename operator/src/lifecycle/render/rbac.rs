@@ -15,6 +15,8 @@ const READ: &[&str] = &["get", "list", "watch"];
 /// What server-side apply, and later removal, of an object of one's own takes.
 const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 const PATCH: &[&str] = &["patch"];
+/// A program makes its pod the owner of its status objects, so that they go with it.
+const OWN_POD: &[&str] = &["get"];
 /// Events appear in the namespace of the object they are about.
 const WRITE_EVENTS: &[&str] = &["create", "patch"];
 
@@ -46,6 +48,7 @@ pub(super) fn controller(installation: Installation<'_>) -> Vec<Desired> {
             PATCH,
         ),
         rule("metallb.io", &["configurationstates"], OWN),
+        rule("", &["pods"], OWN_POD),
         rule(
             "coordination.k8s.io",
             &["leases"],
@@ -111,6 +114,7 @@ pub(super) fn frr_agent(installation: Installation<'_>, service_account: &'stati
         rule("frrk8s.metallb.io", &["bgpsessionstates"], OWN),
         rule("frrk8s.metallb.io", &["bgpsessionstates/status"], PATCH),
         rule("", &["secrets"], READ),
+        rule("", &["pods"], OWN_POD),
     ]));
     objects
 }
