@@ -85,7 +85,8 @@ impl Lab {
         let lock = self.lock()?;
         progress.step("Debian packages", packages::ensure)?;
         Binaries::ensure(progress)?;
-        let images = images::ensure_for_lab(progress)?;
+        let mut images = images::ensure_for_lab(progress)?;
+        images.extend(project_images()?);
         if self.directory.is_stale()? {
             progress.say("the lab is from before the last boot: it is made anew");
             teardown::down(&self.directory, progress)?;
@@ -95,9 +96,10 @@ impl Lab {
         let nodes = self.nodes();
         progress.step("certificates", || certificates::ensure(&self.directory, &nodes))?;
         progress.step("namespaces, links, routes", || network::up(&nodes))?;
-        self.start(&nodes, &images, progress)?;
+        let changed = self.start(&nodes, &images, progress)?;
         self.write_scripts()?;
         self.wait_ready(&nodes, progress)?;
+        self.replace_pods(&changed, progress)?;
         drop(lock);
         Ok(())
     }
@@ -114,15 +116,45 @@ impl Lab {
         Ok(())
     }
 
-    /// Imports images into every node that does not have them.
+    /// Imports images into every node that does not have them, and replaces the pods that run an older one.
     ///
     /// # Errors
-    /// A containerd refuses an image.
+    /// A containerd refuses an image, or the API server the deletion of a pod.
     pub fn load(&self, images: &[PackedImage], progress: &Progress) -> Result<()> {
+        let changed = self.import(images, progress)?;
+        self.replace_pods(&changed, progress)
+    }
+
+    /// Imports images and returns those that a node did not have.
+    fn import<'a>(&self, images: &'a [PackedImage], progress: &Progress) -> Result<Vec<&'a PackedImage>> {
+        let mut changed = Vec::new();
         for image in images {
-            progress.step(&format!("load {}", image.reference), || {
-                self.load_everywhere(image)
-            })?;
+            let what = format!("load {}", image.reference);
+            if progress.step(&what, || self.import_everywhere(image))? {
+                changed.push(image);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Deletes the pods of these images: a tag that now means another image makes no controller replace them.
+    fn replace_pods(&self, changed: &[&PackedImage], progress: &Progress) -> Result<()> {
+        let jsonpath = r#"jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name} {.spec.containers[*].image}{"\n"}{end}"#;
+        let pods = command::output(
+            self.command("kubectl")
+                .args(["get", "pods", "-A", "-o", jsonpath]),
+        )?;
+        for line in pods.lines() {
+            let mut words = line.split(' ');
+            let (Some(namespace), Some(pod)) = (words.next(), words.next()) else {
+                continue;
+            };
+            if words.any(|image| changed.iter().any(|changed| changed.is_called(image))) {
+                progress.step(&format!("replace pod {pod}: its image changed"), || {
+                    let delete = ["delete", "pod", "--wait=false", "-n", namespace, pod];
+                    command::output(self.command("kubectl").args(delete)).map(drop)
+                })?;
+            }
         }
         Ok(())
     }
@@ -132,7 +164,13 @@ impl Lab {
         daemon::Record::read(&self.directory, "kube-apiserver").is_some_and(|record| record.is_alive())
     }
 
-    fn start(&self, nodes: &[Node], images: &[PackedImage], progress: &Progress) -> Result<()> {
+    /// Starts what does not run, and returns the images that a node did not have.
+    fn start<'a>(
+        &self,
+        nodes: &[Node],
+        images: &'a [PackedImage],
+        progress: &Progress,
+    ) -> Result<Vec<&'a PackedImage>> {
         let lab = &self.directory;
         progress.step("start etcd, API server and containerd", || {
             control_plane::write_configuration(lab)?;
@@ -153,8 +191,7 @@ impl Lab {
         progress.step("containerd answers", || {
             nodes.iter().try_for_each(|node| node::wait_containerd(lab, node))
         })?;
-        self.load(images, progress)?;
-        self.load(&project_images()?, progress)?;
+        let changed = self.import(images, progress)?;
         progress.step("API server ready", || control_plane::wait_ready(lab))?;
         progress.step("start controllers, kubelet and kube-proxy", || {
             for daemon in control_plane::controllers(lab, &self.binaries) {
@@ -165,17 +202,20 @@ impl Lab {
                 programs.kube_proxy.ensure(lab)?;
             }
             Ok(())
-        })
+        })?;
+        Ok(changed)
     }
 
-    fn load_everywhere(&self, image: &PackedImage) -> Result<()> {
+    fn import_everywhere(&self, image: &PackedImage) -> Result<bool> {
         let nodes = self.nodes();
         std::thread::scope(|scope| {
             let load = |node| scope.spawn(move || node::load(&self.directory, node, image));
             let loads: Vec<_> = nodes.iter().map(load).collect();
-            loads
-                .into_iter()
-                .try_for_each(|load| load.join().expect("loading does not panic").map(|_| ()))
+            let mut changed = false;
+            for load in loads {
+                changed |= load.join().expect("loading does not panic")?;
+            }
+            Ok(changed)
         })
     }
 

@@ -44,6 +44,13 @@ impl PackedImage {
         file_stem(&self.reference)
     }
 
+    /// Whether `name`, as written in a pod, means this image: Docker Hub's name and library may be left out.
+    pub fn is_called(&self, name: &str) -> bool {
+        let hub = self.reference.strip_prefix("docker.io/");
+        let library = hub.and_then(|rest| rest.strip_prefix("library/"));
+        [Some(self.reference.as_str()), hub, library].contains(&Some(name))
+    }
+
     /// The image packed earlier in `dir`, if any.
     pub fn read(dir: &Path, reference: &str) -> Option<Self> {
         let archive = dir.join(format!("{}.tar", file_stem(reference)));
