@@ -144,7 +144,7 @@ async fn changed(
 /// Plans and publishes as ordered, for ever.
 async fn serve(tasks: &Tasks, client: &Client, order: &Order, metrics: &Metrics) -> anyhow::Result<()> {
     let awaited = Awaited::new();
-    let inputs = Inputs::follow(tasks, client, order.scope.clone(), &awaited);
+    let inputs = Inputs::follow(tasks, client, &order.scope, &awaited);
     let look_again = inputs.marker();
     let publisher = Publisher::follow(
         tasks,
@@ -166,12 +166,27 @@ async fn serve(tasks: &Tasks, client: &Client, order: &Order, metrics: &Metrics)
         reporter: reporter.clone(),
         metrics: metrics.clone(),
     };
+    let start = async {
+        engine.start().await;
+        // On their own, so that the first writes of a large change go out while the rest of it is planned.
+        spawn(tasks, "bgp-publisher", async move { publisher.run().await });
+        spawn(tasks, "bgp-reporter", async move { reporter.run().await });
+        engine.run().await;
+    };
     tokio::select! {
-        // A watch that ends ends this, too.
+        // A task that ends ends this, too.
         result = tasks.clone().run() => result,
-        () = async {
-            engine.start().await;
-            tokio::join!(engine.run(), publisher.run(), reporter.run());
-        } => anyhow::bail!("the BGP plan is not followed any more"),
+        () = start => Ok(()),
     }
+}
+
+/// Starts a task that works until `tasks` are shut down.
+fn spawn(tasks: &Tasks, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    let shutdown = tasks.shutdown();
+    tasks.spawn(name, async move {
+        tokio::select! {
+            () = work => anyhow::bail!("there is nothing left to do"),
+            () = shutdown.cancelled() => Ok(()),
+        }
+    });
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use metallb_crds::frrk8s::BGPConfig;
 use metallb_domain::bgp::{Changes, NodeName, NodeView, Planner, Policy, SecretHandling, ServiceKey};
 use metallb_domain::config::{Config, Problem};
 use metallb_domain::endpoints::UsableEndpoints;
@@ -36,7 +35,7 @@ impl Engine {
         self.inputs.complete().await;
         let keys = self.inputs.changed().await;
         let changes = self.plan(keys);
-        self.publish(&changes.nodes);
+        self.publish(&changes.nodes).await;
         self.reporter.begin(&self.planner, &self.inputs, &changes);
         self.report_configuration();
     }
@@ -46,7 +45,7 @@ impl Engine {
         loop {
             let keys = self.inputs.changed().await;
             let changes = self.plan(keys);
-            self.publish(&changes.nodes);
+            self.publish(&changes.nodes).await;
             self.reporter.report(&self.planner, &self.inputs, &changes);
             self.report_configuration();
         }
@@ -101,19 +100,23 @@ impl Engine {
 
     /// Hands the plans of `nodes` to the publisher. What nodes share is serialised once. O(nodes + sizes of distinct
     /// results).
-    fn publish(&mut self, nodes: &BTreeSet<NodeName>) {
-        let mut shared = BTreeMap::<*const BGPConfig, Arc<SharedBgp>>::new();
+    async fn publish(&mut self, nodes: &BTreeSet<NodeName>) {
+        let mut shared = BTreeMap::<usize, Arc<SharedBgp>>::new();
         for name in nodes {
             let wanted = self.planner.plan(name).and_then(|plan| {
                 let node = self.inputs.node(name)?;
-                let bgp = match shared.get(&Arc::as_ptr(&plan.bgp)) {
+                // As long as the planner holds the result, its place in memory tells it from others.
+                let place = Arc::as_ptr(&plan.bgp).addr();
+                let bgp = match shared.get(&place) {
                     Some(bgp) => Arc::clone(bgp),
                     None => Arc::new(SharedBgp::new(&plan.bgp).ok()?),
                 };
-                shared.insert(Arc::as_ptr(&plan.bgp), Arc::clone(&bgp));
+                shared.insert(place, Arc::clone(&bgp));
                 Some(Wanted::new(&plan, bgp, &self.namespace, &node))
             });
             self.publisher.want(&format!("metallb-{name}"), wanted);
+            // A large result takes a while; other tasks want to run meanwhile.
+            tokio::task::yield_now().await;
         }
     }
 

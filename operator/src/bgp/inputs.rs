@@ -95,7 +95,7 @@ impl Awaited {
 
 impl Inputs {
     /// Starts the watches. Nothing is complete before [`Awaited::all`] of `awaited`.
-    pub(super) fn follow(tasks: &Tasks, client: &Client, scope: Scope, awaited: &Awaited) -> Self {
+    pub(super) fn follow(tasks: &Tasks, client: &Client, scope: &Scope, awaited: &Awaited) -> Self {
         let dirty = Dirty::new();
         let cluster = Arc::new(Mutex::new(Cluster::default()));
         let starter = Starter {

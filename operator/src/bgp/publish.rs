@@ -116,7 +116,7 @@ impl Publisher {
     pub(super) async fn run(&self) {
         let write = |name: String| async move { self.write(&name).await };
         work_off("FRRConfiguration", &self.dirty, IN_FLIGHT, write, |count| {
-            self.metrics.pending(count)
+            self.metrics.pending(count);
         })
         .await;
     }

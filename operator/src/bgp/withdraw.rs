@@ -67,7 +67,7 @@ where
     let deletions = futures::stream::iter(names);
     deletions
         .for_each_concurrent(IN_FLIGHT, |name| async move {
-            warn(&K::kind(&()), delete(api, &name).await)
+            warn(&K::kind(&()), delete(api, &name).await);
         })
         .await;
 }

@@ -87,9 +87,18 @@ impl Cluster {
 
     /// A Service with an address and a ready endpoint on `edge-b`.
     pub(crate) async fn service(&self, name: &str, address: &str) {
+        self.service_with_policy(name, address, "Cluster").await;
+    }
+
+    /// A Service that only `edge-b` can announce.
+    pub(crate) async fn local_service(&self, name: &str, address: &str) {
+        self.service_with_policy(name, address, "Local").await;
+    }
+
+    async fn service_with_policy(&self, name: &str, address: &str, policy: &str) {
         self.apply(
             &json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
-            "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}),
+            "spec": {"type": "LoadBalancer", "externalTrafficPolicy": policy, "ports": [{"port": 80}]}}),
         )
         .await;
         self.apply(

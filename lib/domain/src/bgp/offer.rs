@@ -41,11 +41,12 @@ impl ServiceView {
 }
 
 /// The addresses of a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Addresses {
     /// One or more addresses.
     Assigned(Vec<IpAddr>),
     /// No ingress entry.
+    #[default]
     None,
     /// An ingress entry without an address, such as one with a host name only.
     Invalid,
@@ -74,12 +75,6 @@ impl Addresses {
     /// Whether exactly these addresses are assigned.
     pub(super) fn are(&self, addresses: &[IpAddr]) -> bool {
         matches!(self, Self::Assigned(assigned) if assigned == addresses)
-    }
-}
-
-impl Default for Addresses {
-    fn default() -> Self {
-        Self::None
     }
 }
 
