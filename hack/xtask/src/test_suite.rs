@@ -47,17 +47,12 @@ fn run_all(totals: &mut Totals, progress: &Progress) -> Result<()> {
         totals,
         progress,
     )?;
+    let frr_10 = progress.step("unpack FRR 10 (once)", images::frr::unpacked)?;
+    let mut frr = integration("frr_*")?;
+    frr.env("METALLB_FRR_ROOT", frr_10);
     tests(
-        "tests with FRR of this machine",
-        &mut integration("frr_*")?,
-        totals,
-        progress,
-    )?;
-    let root = progress.step("unpack FRR 10 (once)", images::frr::unpacked)?;
-    let mut with_frr_10 = integration("frr_*")?;
-    tests(
-        "tests with FRR 10",
-        with_frr_10.env("METALLB_FRR_ROOT", root),
+        "tests with FRR of this machine and FRR 10",
+        &mut frr,
         totals,
         progress,
     )?;
