@@ -23,7 +23,7 @@ pub(crate) fn channel() -> (mpsc::Sender<Told>, mpsc::Receiver<Told>) {
 pub(crate) fn tell(notices: &mpsc::Sender<Told>, service: &Service, notice: Notice) {
     let reference = service.object_ref(&());
     if notices.try_send((reference, notice)).is_err() {
-        tracing::warn!(op = "event", "too many Events at once, one dropped");
+        tracing::debug!(op = "event", "too many Events at once, one dropped");
     }
 }
 
