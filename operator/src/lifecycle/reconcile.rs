@@ -1,16 +1,16 @@
 //! One look at one MetalLB object.
 
+mod removal;
+mod workloads;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ListParams};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource};
 use metallb_crds::metallb::MetalLB;
-use metallb_kit::apply::within;
 use metallb_kit::events::{EventType, Events};
 use tokio::sync::watch as latest;
 use tokio::time::Instant;
@@ -18,10 +18,10 @@ use tokio::time::Instant;
 use super::apply::{Applier, Outcome, explain};
 use super::environment::Environment;
 use super::metrics::Metrics;
-use super::object::{Desired, Key};
+use super::object::Key;
 use super::observed::{MetalLbKey, Observed};
-use super::prune::{is_workload, remove, surplus};
-use super::readiness::{Component, Problem, component, problem};
+use super::prune::{remove, surplus};
+use super::readiness::{Component, Problem};
 use super::render::render;
 use super::status::{Verdict, shortened, status};
 use super::validate::{ValidMetalLb, in_its_place, validate};
@@ -30,8 +30,6 @@ use super::{Settings, write};
 /// While a workload is not ready its pods are looked at this often: their state changes without a change of any
 /// object that is watched.
 const PODS_AGAIN: Duration = Duration::from_secs(3);
-/// How long the programs may take to end before what they need is removed.
-const PODS_GONE: Duration = Duration::from_secs(60);
 
 /// Longest text of an Event, in bytes.
 const EVENT_LIMIT: usize = 1024;
@@ -213,61 +211,6 @@ impl Reconciler {
         (removed, failures)
     }
 
-    /// The state of every workload, with the reasons of pods that are not ready.
-    async fn components(&mut self, desired: &[Desired]) -> Vec<Component> {
-        let mut components = Vec::new();
-        for object in desired {
-            let live = self.observed.deployed(&object.key);
-            let Some(mut component) = component(object, live.as_deref()) else {
-                continue;
-            };
-            if component.is_ready() {
-                self.pods.remove(&component.status.name);
-            } else {
-                component.problems = self.problems(&component).await;
-            }
-            components.push(component);
-        }
-        components
-    }
-
-    /// Why the pods of `component` are not ready: asked for at most every [`PODS_AGAIN`], more rarely when there are
-    /// very many pods. O(pods of the component) when asked.
-    async fn problems(&mut self, component: &Component) -> Vec<Problem> {
-        let name = &component.status.name;
-        let pods = u32::try_from(component.status.desired).unwrap_or_default();
-        let fresh = PODS_AGAIN * 9 / 10 + Duration::from_millis(10) * pods;
-        if let Some((asked, problems)) = self.pods.get(name)
-            && asked.elapsed() < fresh
-        {
-            return problems.clone();
-        }
-        let problems = match self.list_pods(&component.selector).await {
-            Ok(pods) => {
-                let mut problems: Vec<_> = pods.iter().filter_map(problem).collect();
-                problems.sort();
-                problems
-            }
-            Err(error) => {
-                tracing::warn!(component = name, error = explain(&error), "pods cannot be listed");
-                Vec::new()
-            }
-        };
-        self.pods.insert(name.clone(), (Instant::now(), problems.clone()));
-        problems
-    }
-
-    async fn list_pods(&self, selector: &BTreeMap<String, String>) -> Result<Vec<Pod>, metallb_kit::Error> {
-        let labels: Vec<_> = selector
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.environment.namespace);
-        // Served from the API server's cache.
-        let params = ListParams::default().labels(&labels.join(",")).match_any();
-        Ok(within("list pods", api.list(&params)).await?.items)
-    }
-
     /// Writes the status when it says something new, and decides when to look again.
     async fn report(&mut self, metallb: &MetalLB, verdict: &Verdict) -> Result<Next, ReconcileError> {
         let previous = metallb.status.as_ref();
@@ -285,87 +228,6 @@ impl Reconciler {
                 Next::After(PODS_AGAIN)
             }
             _ => Next::Change,
-        })
-    }
-
-    /// Removes what is deployed for an object that is being deleted, in an order that lets the programs withdraw what
-    /// they announce: first the programs, then, once they have ended, what they need. At last lets the object go.
-    async fn removed(&mut self, metallb: &MetalLB) -> Result<Next, ReconcileError> {
-        if in_its_place(metallb, &self.environment).is_err() || !write::has_finalizer(metallb) {
-            return Ok(Next::Change);
-        }
-        self.settings.send_replace(Settings::Removed);
-        let since = metallb
-            .metadata
-            .deletion_timestamp
-            .as_ref()
-            .map_or_else(now, |time| time.0);
-        let (_, mut failures) = self.prune(&HashSet::new(), |key| is_workload(key.kind)).await;
-        let remaining = self.programs().await?;
-        if !remaining.is_empty() && now().duration_since(since).unsigned_abs() < PODS_GONE {
-            self.report(metallb, &Verdict::Removing { remaining }).await?;
-            return Ok(Next::After(Duration::from_secs(1)));
-        }
-        failures.extend(self.prune(&HashSet::new(), |_| true).await.1);
-        if !failures.is_empty() {
-            tracing::warn!(failures = failures.join("; "), "not everything could be removed");
-            self.report(metallb, &Verdict::Removing { remaining: failures })
-                .await?;
-            return Ok(Next::BackOff);
-        }
-        if self.observed.inventory().is_empty() {
-            self.observed
-                .see_metallb(write::set_finalizer(&self.client, metallb, false).await?);
-            tracing::info!("everything deployed is removed");
-        }
-        // Otherwise the watches report when the last object is gone.
-        Ok(Next::Change)
-    }
-
-    /// Programs that have not ended: workloads that still exist, then their pods.
-    async fn programs(&self) -> Result<Vec<String>, ReconcileError> {
-        let inventory = self.observed.inventory();
-        let workloads: Vec<_> = inventory
-            .iter()
-            .filter(|(key, _)| is_workload(key.kind))
-            .collect();
-        if !workloads.is_empty() {
-            return Ok(workloads.iter().map(|(key, _)| key.to_string()).collect());
-        }
-        let mut pods = Vec::new();
-        for app in ["metallb", "frr-k8s"] {
-            let selector = BTreeMap::from([("app".to_owned(), app.to_owned())]);
-            pods.extend(
-                self.list_pods(&selector)
-                    .await?
-                    .iter()
-                    .map(|pod| format!("Pod {}", pod.name_any())),
-            );
-        }
-        Ok(pods)
-    }
-
-    /// Removes what an object left behind that went away without waiting for the operator.
-    async fn gone(&mut self, key: &MetalLbKey) -> Result<Next, ReconcileError> {
-        if !self.observed.is_installation(key) {
-            return Ok(Next::Change);
-        }
-        self.metrics.removed();
-        if self.observed.inventory().is_empty() {
-            self.settings.send_replace(Settings::Removed);
-            return Ok(Next::Change);
-        }
-        // Removing a whole installation deserves a second look.
-        if let Some(metallb) = write::fetch(&self.client, &key.namespace, &key.name).await? {
-            self.observed.see_metallb(metallb);
-            return Ok(Next::After(Duration::ZERO));
-        }
-        self.settings.send_replace(Settings::Removed);
-        let (_, failures) = self.prune(&HashSet::new(), |_| true).await;
-        Ok(if failures.is_empty() {
-            Next::Change
-        } else {
-            Next::BackOff
         })
     }
 

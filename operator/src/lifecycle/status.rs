@@ -105,19 +105,19 @@ fn condition(state: State, generation: Option<i64>, before: &[Condition], now: &
 /// that a roll-out which cannot finish by itself is Progressing and Degraded at once.
 fn states(verdict: &Verdict) -> [State; 4] {
     match verdict {
-        Verdict::Misplaced(misplaced) => degraded(misplaced.reason(), misplaced.to_string()),
+        Verdict::Misplaced(misplaced) => degraded(misplaced.reason(), &misplaced.to_string()),
         Verdict::Invalid(violations) => {
             let texts: Vec<_> = violations.iter().map(ToString::to_string).collect();
-            degraded("InvalidSpec", texts.join("; "))
+            degraded("InvalidSpec", &texts.join("; "))
         }
         Verdict::Removing { remaining } => outcome(
             ("Removing", false),
             ("Removing", true),
             ("Removing", false),
-            format!("waiting for the end of {}", remaining.join(", ")),
+            &format!("waiting for the end of {}", remaining.join(", ")),
         ),
         Verdict::Deployed { failures, .. } if !failures.is_empty() => {
-            degraded("FailedToSyncMetalLBResources", failures.join("; "))
+            degraded("FailedToSyncMetalLBResources", &failures.join("; "))
         }
         Verdict::Deployed { components, .. } => workloads(components),
     }
@@ -129,7 +129,7 @@ fn workloads(components: &[Component]) -> [State; 4] {
             ("AllComponentsReady", true),
             ("AllComponentsReady", false),
             ("AsExpected", false),
-            String::new(),
+            "",
         );
     }
     let messages: Vec<_> = components
@@ -142,11 +142,11 @@ fn workloads(components: &[Component]) -> [State; 4] {
         ("ComponentsNotReady", false),
         ("ComponentsNotReady", true),
         (if failing { "ComponentFailing" } else { "AsExpected" }, failing),
-        messages.join(". "),
+        &messages.join(". "),
     )
 }
 
-fn degraded(reason: &'static str, message: String) -> [State; 4] {
+fn degraded(reason: &'static str, message: &str) -> [State; 4] {
     outcome((reason, false), (reason, false), (reason, true), message)
 }
 
@@ -155,13 +155,13 @@ fn outcome(
     available: (&'static str, bool),
     progressing: (&'static str, bool),
     degraded: (&'static str, bool),
-    message: String,
+    message: &str,
 ) -> [State; 4] {
     let state = |type_, (reason, holds): (&'static str, bool), says: bool| State {
         type_,
         holds,
         reason,
-        message: if says { message.clone() } else { String::new() },
+        message: if says { message.to_owned() } else { String::new() },
     };
     [
         state("Available", available, !available.1),

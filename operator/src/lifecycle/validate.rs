@@ -12,6 +12,9 @@ use super::environment::Environment;
 /// The only name a MetalLB object may have.
 pub(crate) const NAME: &str = "metallb";
 
+/// The name of [`Backend::FrrK8sExternal`].
+pub(crate) const EXTERNAL: &str = "frr-k8s-external";
+
 /// Which BGP implementation runs, and where its configuration goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -34,7 +37,7 @@ impl Backend {
         match self {
             Backend::Frr => "frr",
             Backend::FrrK8s => "frr-k8s",
-            Backend::FrrK8sExternal { .. } => "frr-k8s-external",
+            Backend::FrrK8sExternal { .. } => EXTERNAL,
         }
     }
 }
@@ -260,7 +263,7 @@ fn backend(spec: &MetalLBSpec, environment: &Environment) -> Result<Backend, Vio
         "" | "frr-k8s" => Ok(Backend::FrrK8s),
         "frr" => Ok(Backend::Frr),
         "native" => Err(Violation::NativeNotSupported),
-        "frr-k8s-external" => Ok(Backend::FrrK8sExternal {
+        EXTERNAL => Ok(Backend::FrrK8sExternal {
             namespace: config
                 .and_then(|config| config.namespace.clone())
                 .or_else(|| environment.external_namespace.clone())

@@ -1,8 +1,9 @@
 //! Deleting the MetalLB object removes everything that was deployed for it, and nothing else.
 
 use anyhow::ensure;
-use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use metallb_crds::frrk8s::FRRNodeState;
 use serde_json::json;
 
 use crate::api_operator::world::{NAMESPACE, World};
@@ -29,12 +30,19 @@ async fn deletion_removes_everything_and_nothing_of_others() {
         "metadata": {"name": "theirs", "namespace": NAMESPACE},
     });
     world.apply(&theirs).await.unwrap();
+    let node = json!({"apiVersion": "frrk8s.metallb.io/v1beta1", "kind": "FRRNodeState", "metadata": {"name": "n1"}});
+    world.apply(&node).await.unwrap();
     world
         .metallbs()
         .delete("metallb", &DeleteParams::default())
         .await
         .unwrap();
     until_removed(&world).await;
+    let nodes: Api<FRRNodeState> = Api::all(world.client());
+    assert!(
+        nodes.get_opt("n1").await.unwrap().is_none(),
+        "what an agent said about a node is left"
+    );
     world.api("ConfigMap").get("theirs").await.unwrap();
     world.api("ServiceAccount").get("manager-account").await.unwrap();
 
