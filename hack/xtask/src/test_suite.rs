@@ -38,9 +38,9 @@ fn run_all(totals: &mut Totals, progress: &Progress) -> Result<()> {
     Binaries::ensure(progress)?;
     lint::run(progress)?;
     progress.step("generated files are up to date", || generate::run(true))?;
-    let mut unit = cargo();
-    unit.args(["test", "--workspace", "--lib", "--bins"]);
-    tests("unit tests", &mut unit, totals, progress)?;
+    let mut own = cargo();
+    own.args(["test", "--workspace", "--exclude", "metallb-tests", "--tests"]);
+    tests("tests of each crate", &mut own, totals, progress)?;
     tests(
         "tests with an API server",
         &mut integration("api_*")?,
