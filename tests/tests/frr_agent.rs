@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use frr_agent::args::Args;
-use k8s_openapi::api::core::v1::{Node as KubernetesNode, Secret};
+use k8s_openapi::api::core::v1::{Node as KubernetesNode, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
-use metallb_crds::frrk8s::{BGPSessionState, FRRConfiguration, FRRNodeState, FRRNodeStateStatus};
+use metallb_crds::frrk8s::{
+    BGPSessionState, FRRConfiguration, FRRK8sConfiguration, FRRNodeState, FRRNodeStateStatus,
+};
 use metallb_frr::daemon::Daemon;
 use metallb_kit::args::Observability;
 use metallb_kit::logging::LogLevel;
 use metallb_kit::tasks::Tasks;
 use metallb_tests::api_server::ApiServer;
-use metallb_tests::frr::{Instance, Network, ROOT_VARIABLE, Release};
+use metallb_tests::frr::{Instance, Network, ROOT_VARIABLE, Release, wait_for};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "metallb-system";
@@ -27,7 +29,7 @@ struct Lab {
     peer: Instance,
     port: u16,
     tasks: Tasks,
-    _api: ApiServer,
+    api: Option<ApiServer>,
     network: Network,
 }
 
@@ -65,7 +67,7 @@ impl Lab {
             peer,
             port,
             tasks,
-            _api: api,
+            api: Some(api),
             network,
         }
     }
@@ -426,6 +428,11 @@ async fn a_label_of_the_node_selects_other_objects() {
         lab.apply(zone, spec).await;
     }
     lab.wait_for_routes(&["10.70.1.0/24"]).await;
+    // FRRouting 8.4 can lose the withdrawal of a route right after the session came up.
+    wait_for("a settled session", || {
+        let neighbor = &lab.peer.json("bgp neighbors 198.51.100.1")["198.51.100.1"];
+        neighbor["bgpTimerUpMsec"].as_u64() >= Some(3000)
+    });
     let nodes: Api<KubernetesNode> = Api::all(lab.client.clone());
     let patch = json!({ "metadata": { "labels": { "zone": "west" } } });
     let node = nodes
@@ -481,4 +488,94 @@ async fn an_agent_that_starts_takes_over_a_running_frr_without_a_stir() {
         let kept: Vec<_> = sent.lines().filter(|line| !after.contains(*line)).collect();
         assert_eq!(kept, [""; 0], "lines were changed without need");
     }
+}
+
+#[tokio::test]
+async fn without_an_api_server_frr_keeps_and_regains_its_configuration() {
+    let mut lab = Lab::new(&Release::installed()).await;
+    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.wait_for_routes(&["10.70.1.0/24"]).await;
+    lab.api = None;
+    lab.frr.kill_daemon(Daemon::Bgpd);
+    wait_for("the end of the session", || {
+        lab.peer.json("bgp ipv4 unicast")["routes"]["10.70.1.0/24"].is_null()
+    });
+    lab.frr.start_daemon(Daemon::Bgpd);
+    let deadline = deadline();
+    while lab.routes() != ["10.70.1.0/24"] {
+        assert!(
+            Instant::now() < deadline,
+            "bgpd stays unconfigured: {}",
+            lab.frr.show("running-config")
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_log_level_can_be_changed_at_run_time() {
+    let mut lab = Lab::new(&Release::installed()).await;
+    lab.wait_for_state("success", |state| {
+        state.running_config.contains("log stdout informational")
+    })
+    .await;
+    let api: Api<FRRK8sConfiguration> = Api::namespaced(lab.client.clone(), NAMESPACE);
+    for name in ["other", "config"] {
+        let object = json!({ "metadata": { "name": name }, "spec": { "logLevel": "debug" } });
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap())
+            .await
+            .unwrap();
+    }
+    lab.wait_for_state("the debug level", |state| {
+        state.last_reload_result == "success" && state.running_config.contains("debug bgp keepalives")
+    })
+    .await;
+    let shown = lab.frr.show("running-config");
+    // The level `debugging` is not shown, because it is the default of the command.
+    assert!(
+        shown.contains("debug bgp keepalives") && !shown.contains("log stdout informational"),
+        "{shown}"
+    );
+    api.delete("config", &DeleteParams::default()).await.unwrap();
+    lab.wait_for_state("the level of the flag", |state| {
+        state.running_config.contains("log stdout informational")
+            && !state.running_config.contains("debug bgp")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn session_states_go_away_with_the_pod() {
+    let mut lab = Lab::new(&Release::installed()).await;
+    let pod = json!({
+        "metadata": { "name": "agent-1" },
+        "spec": { "containers": [{ "name": "agent", "image": "agent" }] },
+    });
+    let pods: Api<Pod> = Api::namespaced(lab.client.clone(), NAMESPACE);
+    let pod = pods
+        .create(&PostParams::default(), &serde_json::from_value(pod).unwrap())
+        .await
+        .unwrap();
+    lab.stop_agent();
+    let release = Release::installed();
+    let mut args = args(&release, &lab.network.host(1), free_port());
+    args.pod_name = Some(pod.name_any());
+    lab.tasks = Tasks::new();
+    frr_agent::start(&lab.tasks, &lab.client, args).unwrap();
+
+    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.wait_for_sessions(&[("198.51.100.2", "Established")]).await;
+    let api: Api<BGPSessionState> = Api::namespaced(lab.client.clone(), NAMESPACE);
+    let state = api.list(&ListParams::default()).await.unwrap().items.remove(0);
+    let owners: Vec<_> = state
+        .owner_references()
+        .iter()
+        .map(|owner| Some(owner.uid.clone()))
+        .collect();
+    assert_eq!(owners, [pod.uid()]);
+    assert_eq!(
+        state.labels().get("frrk8s.metallb.io/node").map(String::as_str),
+        Some(NODE)
+    );
+    lab.wait_for_routes(&["10.70.1.0/24"]).await;
 }
