@@ -1,11 +1,11 @@
 //! `cargo xtask`: everything about this repository that is more than one cargo command.
 
 use std::io::Write as _;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use xtask::command;
 use xtask::kubernetes_binaries::Binaries;
 use xtask::lab::{Lab, status};
 use xtask::progress::Progress;
@@ -126,10 +126,15 @@ fn run_lab(task: LabTask, progress: &Progress) -> Result<()> {
         }
         LabTask::Exec { command } => {
             let (program, args) = command.split_first().expect("clap requires one word");
-            command::visibly(lab.command(program).args(args))
+            become_command(lab.command(program).args(args))
         }
-        LabTask::Kubectl { args } => command::visibly(lab.command("kubectl").args(args)),
+        LabTask::Kubectl { args } => become_command(lab.command("kubectl").args(args)),
     }
+}
+
+/// Replaces this program, so that standard streams, signals and exit status are those of the command.
+fn become_command(command: &mut Command) -> Result<()> {
+    Err(command.exec()).context("cannot run nsenter")
 }
 
 /// Like `print!`, but a reader that has seen enough (`| head`) is no reason to panic.
