@@ -6,7 +6,9 @@ use metallb_frr::daemon::Daemon;
 use metallb_tests::frr::{Instance, Network, Node, Release, wait_for};
 
 fn spec(prefixes: impl Iterator<Item = u32>) -> String {
-    let prefixes: Vec<String> = prefixes.map(|n| format!("10.{}.{}.{}/32", n >> 16, (n >> 8) & 255, n & 255)).collect();
+    let prefixes: Vec<String> = prefixes
+        .map(|n| format!("10.{}.{}.{}/32", n >> 16, (n >> 8) & 255, n & 255))
+        .collect();
     format!(
         "
 bgp:
@@ -23,7 +25,9 @@ bgp:
 
 fn received(peer: &mut Instance) -> u64 {
     let summary = peer.json("bgp ipv4 unicast summary");
-    summary["peers"]["198.51.100.1"]["pfxRcd"].as_u64().unwrap_or_default()
+    summary["peers"]["198.51.100.1"]["pfxRcd"]
+        .as_u64()
+        .unwrap_or_default()
 }
 
 #[test]
@@ -43,20 +47,28 @@ fn five_thousand_prefixes_and_one_more() {
         );
         let version = release.version;
         node.apply(&[&spec(std::iter::empty())]);
-        wait_for("a session", || peer.json("bgp neighbors")["198.51.100.1"]["bgpState"] == "Established");
+        wait_for("a session", || {
+            peer.json("bgp neighbors")["198.51.100.1"]["bgpState"] == "Established"
+        });
 
         let start = Instant::now();
         node.apply(&[&spec(1..5001)]);
         let told = start.elapsed();
         wait_for("all prefixes", || received(&mut peer) == 5000);
-        println!("{version}: 5000 prefixes: told in {told:?}, heard after {:?}", start.elapsed());
+        println!(
+            "{version}: 5000 prefixes: told in {told:?}, heard after {:?}",
+            start.elapsed()
+        );
 
         // The first one of all, by its place in every order.
         let start = Instant::now();
         let plan = node.apply(&[&spec(0..5001)]);
         let told = start.elapsed();
         wait_for("one more prefix", || received(&mut peer) == 5001);
-        println!("{version}: one more: told in {told:?}, heard after {:?}", start.elapsed());
+        println!(
+            "{version}: one more: told in {told:?}, heard after {:?}",
+            start.elapsed()
+        );
         assert_eq!(plan.batches.len(), 1);
         assert_eq!(plan.batches[0].lines.len(), 5);
 
