@@ -1,7 +1,9 @@
 //! What the world outside of the cluster sees: routes and sessions on the routers, answers to the clients.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::io::{BufRead as _, BufReader};
+use std::net::{IpAddr, Ipv6Addr};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -123,11 +125,7 @@ pub fn owners(address: IpAddr) -> Result<BTreeSet<String>> {
             let address = address.to_string();
             answer(arping.args(["-b", "-c", "2", "-w", "2", "-I", "eth0", &address]))?
         }
-        IpAddr::V6(address) => {
-            let mut ndisc6 = command::in_namespace(CLIENT.namespace, "ndisc6");
-            let address = address.to_string();
-            answer(ndisc6.args(["-m", "-r", "2", "-w", "700", &address, "eth0"]))?
-        }
+        IpAddr::V6(address) => solicit(address)?,
     };
     Ok(text
         .split([' ', '\n', '[', ']'])
@@ -154,8 +152,37 @@ pub fn mac(lab: &Lab, node: &str) -> Result<String> {
         .context("eth0 has no address")
 }
 
+/// Asks for an IPv6 address twice, and returns what tcpdump prints of the neighbor advertisements for it. ndisc6 only
+/// asks: its own ear is deaf to answers that are sent, rightly, from a link-local address.
+fn solicit(address: Ipv6Addr) -> Result<String> {
+    let mut tcpdump = command::in_namespace(CLIENT.namespace, "tcpdump");
+    tcpdump.args(["-lneti", "eth0", "-Q", "in", "icmp6 and ip6[40] = 136"]);
+    let mut tcpdump = tcpdump
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run tcpdump")?;
+    let mut notices = BufReader::new(tcpdump.stderr.take().context("tcpdump has no standard error")?);
+    let mut notice = String::new();
+    while !notice.contains("listening on") && notices.read_line(&mut notice)? > 0 {}
+    let mut ndisc6 = command::in_namespace(CLIENT.namespace, "ndisc6");
+    let asked = answer(ndisc6.args(["-m", "-r", "2", "-w", "700", &address.to_string(), "eth0"]));
+    // SIGTERM makes tcpdump print what it still holds.
+    command::output(Command::new("kill").arg(tcpdump.id().to_string()))?;
+    let heard = tcpdump.wait_with_output()?;
+    asked?;
+    let target = format!("tgt is {address},");
+    let heard = String::from_utf8_lossy(&heard.stdout);
+    // Each line begins with the sender's MAC address; the receiver's follows.
+    let senders = heard
+        .lines()
+        .filter(|line| line.contains(&target))
+        .filter_map(|line| line.split(' ').next());
+    Ok(senders.collect::<Vec<_>>().join("\n"))
+}
+
 /// Output of a program for which "nobody answered" is an exit status and no failure.
-fn answer(command: &mut std::process::Command) -> Result<String> {
+fn answer(command: &mut Command) -> Result<String> {
     let result = command.output().context("cannot run the asking program")?;
     match result.status.code() {
         Some(0..=2) => Ok(String::from_utf8_lossy(&result.stdout).into_owned()),

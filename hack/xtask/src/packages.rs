@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::command;
 
 /// Package, a program or file only it brings, and what the lab needs it for.
-const PACKAGES: [(&str, &str, &str); 14] = [
+const PACKAGES: [(&str, &str, &str); 15] = [
     ("etcd-server", "/usr/bin/etcd", "stores the cluster's objects"),
     (
         "containerd",
@@ -48,6 +48,11 @@ const PACKAGES: [(&str, &str, &str); 14] = [
         "iputils-arping",
         "/usr/bin/arping",
         "ARP requests of the layer 2 tests",
+    ),
+    (
+        "tcpdump",
+        "/usr/bin/tcpdump",
+        "hears who answers neighbor solicitations",
     ),
     (
         "ndisc6",
