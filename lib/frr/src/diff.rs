@@ -4,6 +4,7 @@
 //! are complete before a session or a prefix uses them; new neighbors and prefixes come before old ones go; policies
 //! go last. What is equal is not touched, since FRRouting resets sessions over some commands that change nothing.
 
+mod marks;
 mod numbering;
 mod policy;
 mod router;
@@ -40,7 +41,7 @@ impl std::fmt::Debug for Batch {
 pub struct Plan {
     /// In the order in which they must be carried out. Empty if there is no difference.
     pub batches: Vec<Batch>,
-    /// What FRRouting's configuration is afterwards: the wanted one, with the sequence numbers that were chosen.
+    /// What FRRouting's configuration is afterwards: the wanted one, with the marks and sequence numbers that were chosen.
     pub result: Config,
 }
 
@@ -49,6 +50,7 @@ pub struct Plan {
 /// Costs O(n) string comparisons in the size of the configurations; the plan is as long as the difference.
 pub fn plan(running: &Config, wanted: &Config, version: Version) -> Plan {
     let mut result = wanted.clone();
+    marks::adopt(&mut result, running);
     numbering::adopt(&mut result, running);
     let mut planner = Planner {
         old: running,

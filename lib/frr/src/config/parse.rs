@@ -84,10 +84,10 @@ impl Config {
             Cursor::BfdProfile(name) => block(&mut self.bfd_profiles, name).set(Place::BfdProfile, line),
             Cursor::Router(vrf) => self.router(vrf).lines.set(Place::Router, line),
             Cursor::AddressFamily(vrf, family) => {
-                self.family(vrf, family).lines.set(Place::AddressFamily, line)
+                self.family(vrf, family).lines.set(Place::AddressFamily, line);
             }
             Cursor::Vni(vrf, family, vni) => {
-                block(&mut self.family(vrf, family).vnis, vni).set(Place::Vni, line)
+                block(&mut self.family(vrf, family).vnis, vni).set(Place::Vni, line);
             }
         }
         cursor

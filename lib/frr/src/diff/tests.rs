@@ -135,6 +135,34 @@ fn a_plan_is_as_long_as_the_change() {
     );
 }
 
+/// Others do not hear again what they know when a neighbor comes or goes.
+#[test]
+fn marks_outlive_neighbors() {
+    let (few, more) = (
+        rendered(&models::many_prefixes(500, 3)),
+        rendered(&models::many_prefixes(500, 4)),
+    );
+    let there = plan(&few, &more, VERSIONS[0]);
+    let back = plan(&there.result, &few, VERSIONS[0]);
+    for plan in [&there, &back] {
+        let lines = lines(plan);
+        assert!(!lines.iter().any(|line| line.contains("network")), "{lines:?}");
+        assert!(
+            lines
+                .iter()
+                .all(|line| !line.contains("route-map 198.51.100.1-out")),
+            "{lines:?}"
+        );
+        assert!(
+            lines.iter().any(|line| line.contains("198.51.100.4")),
+            "{lines:?}"
+        );
+    }
+    assert!(back.result == few);
+    let other = rendered(&models::many_prefixes(500, 4));
+    assert_eq!(plan(&there.result, &other, VERSIONS[0]).batches, []);
+}
+
 #[test]
 fn passwords_do_not_show_in_a_plan() {
     let mut model = models::many_prefixes(1, 1);

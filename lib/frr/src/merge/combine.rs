@@ -183,7 +183,7 @@ fn absorb_router(router: &mut Router, other: Router) {
     }
 }
 
-fn equal<T: PartialEq + Display>(field: &'static str, first: T, second: T) -> Result<(), Fault> {
+fn equal<T: PartialEq + Display>(field: &'static str, first: &T, second: &T) -> Result<(), Fault> {
     if first == second {
         return Ok(());
     }
@@ -200,7 +200,7 @@ fn equal_if_set<T: PartialEq + Display>(
     second: Option<T>,
 ) -> Result<(), Fault> {
     match (first, second) {
-        (Some(first), Some(second)) => equal(field, first, second),
+        (Some(first), Some(second)) => equal(field, &first, &second),
         _ => Ok(()),
     }
 }
@@ -212,15 +212,15 @@ fn equal_options<T: PartialEq + Display>(
     second: Option<&T>,
 ) -> Result<(), Fault> {
     let text = |value: Option<&T>| value.map_or_else(|| "unset".to_owned(), ToString::to_string);
-    equal(field, text(first), text(second))
+    equal(field, &text(first), &text(second))
 }
 
 /// The value a timer is compared by where an object leaves it out.
 const UNSET_CONNECT_TIME: u16 = 60;
 
 fn check_neighbor(neighbor: &Neighbor, other: &Neighbor) -> Result<(), Fault> {
-    equal("asn", neighbor.remote_as, other.remote_as)?;
-    equal("port", neighbor.port.unwrap_or(179), other.port.unwrap_or(179))?;
+    equal("asn", &neighbor.remote_as, &other.remote_as)?;
+    equal("port", &neighbor.port.unwrap_or(179), &other.port.unwrap_or(179))?;
     equal_options("sourceaddress", neighbor.source.as_ref(), other.source.as_ref())?;
     if neighbor.password != other.password {
         let hidden = "hidden".to_owned();
@@ -235,17 +235,17 @@ fn check_neighbor(neighbor: &Neighbor, other: &Neighbor) -> Result<(), Fault> {
     {
         return Err(Fault::DifferentBfd(profile.to_string(), theirs.to_string()));
     }
-    equal("ebgpMultiHop", neighbor.ebgp_multihop, other.ebgp_multihop)?;
+    equal("ebgpMultiHop", &neighbor.ebgp_multihop, &other.ebgp_multihop)?;
     let dual = |neighbor: &Neighbor| neighbor.families.unicast == crate::model::Unicast::Dual;
-    equal("dualStackAddressFamily", dual(neighbor), dual(other))?;
+    equal("dualStackAddressFamily", &dual(neighbor), &dual(other))?;
     let (timers, theirs) = (
         neighbor.timers.unwrap_or_default(),
         other.timers.unwrap_or_default(),
     );
-    equal("holdTime", timers.hold, theirs.hold)?;
-    equal("keepaliveTime", timers.keepalive, theirs.keepalive)?;
+    equal("holdTime", &timers.hold, &theirs.hold)?;
+    equal("keepaliveTime", &timers.keepalive, &theirs.keepalive)?;
     let connect_time = |neighbor: &Neighbor| neighbor.connect_time.unwrap_or(UNSET_CONNECT_TIME);
-    equal("connectTime", connect_time(neighbor), connect_time(other))?;
+    equal("connectTime", &connect_time(neighbor), &connect_time(other))?;
     equal_options("localASN", neighbor.local_as.as_ref(), other.local_as.as_ref())?;
     check_advertise(&neighbor.advertise, &other.advertise)
 }
@@ -302,10 +302,10 @@ fn absorb_neighbor(neighbor: &mut Neighbor, other: Neighbor) {
 fn check_evpn(evpn: &Evpn, other: &Evpn) -> Result<(), Fault> {
     equal(
         "evpn.advertiseVNIs",
-        evpn.advertise_all_vnis,
-        other.advertise_all_vnis,
+        &evpn.advertise_all_vnis,
+        &other.advertise_all_vnis,
     )?;
-    equal("evpn.advertiseSVI", evpn.advertise_svi, other.advertise_svi)?;
+    equal("evpn.advertiseSVI", &evpn.advertise_svi, &other.advertise_svi)?;
     for (vni, targets) in &other.l2_vnis {
         if let Some(known) = evpn.l2_vnis.get(vni) {
             check_targets(*vni, known, targets)?;

@@ -70,11 +70,11 @@ impl Interpreter {
             }
             (None, ["bfd"]) => self.block.push(line.to_owned()),
             (None, ["vrf", _]) | (Some("bfd"), ["profile", _]) | (Some("router"), ["address-family", ..]) => {
-                self.enter(line)
+                self.enter(line);
             }
             (Some("address-family"), ["vni", _]) => self.enter(line),
             (None, ["no", "route-map", name]) => {
-                self.remove_blocks(|header| header.starts_with(&format!("route-map {name} ")))
+                self.remove_blocks(|header| header.starts_with(&format!("route-map {name} ")));
             }
             (None, ["no", "route-map", name, _, number]) => {
                 let header = format!("route-map {name} {number}");
