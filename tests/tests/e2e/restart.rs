@@ -26,8 +26,8 @@ fn a_restart_of_operator_controller_or_speaker_leaves_the_route_alone() {
     let sessions = established(&world.nodes());
     for selector in [
         "control-plane=controller-manager",
-        "app.kubernetes.io/component=controller",
-        "app.kubernetes.io/component=speaker",
+        "component=controller",
+        "component=speaker",
     ] {
         replace_pods(
             &world.cluster,
