@@ -1,224 +1,31 @@
 //! The agent between a real API server and a real FRRouting with a real peer.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+#[cfg(test)]
+#[path = "frr_agent/lab.rs"]
+mod lab;
+
 use std::time::{Duration, Instant};
 
-use frr_agent::args::Args;
 use k8s_openapi::api::core::v1::{Node as KubernetesNode, Pod, Secret};
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt};
-use metallb_crds::frrk8s::{
-    BGPSessionState, FRRConfiguration, FRRK8sConfiguration, FRRNodeState, FRRNodeStateStatus,
-};
+use metallb_crds::frrk8s::{BGPSessionState, FRRK8sConfiguration};
 use metallb_frr::daemon::Daemon;
-use metallb_kit::args::Observability;
-use metallb_kit::logging::LogLevel;
 use metallb_kit::tasks::Tasks;
-use metallb_tests::api_server::ApiServer;
-use metallb_tests::frr::{Instance, Network, ROOT_VARIABLE, Release, wait_for};
+use metallb_tests::frr::{Release, wait_for};
 use serde_json::{Value, json};
 
-const NAMESPACE: &str = "metallb-system";
-const NODE: &str = "worker-a";
+use lab::{Lab, NAMESPACE, NODE, args, deadline, free_port};
 
-/// The node is host 1 of the network, the peer host 2.
-struct Lab {
-    client: Client,
-    frr: Instance,
-    peer: Instance,
-    port: u16,
-    tasks: Tasks,
-    api: Option<ApiServer>,
-    network: Network,
-}
-
-impl Lab {
-    async fn new(release: &Release) -> Self {
-        let api = ApiServer::start().await.unwrap();
-        api.install_crds().await.unwrap();
-        api.create_namespace(NAMESPACE).await.unwrap();
-        let client = api.client();
-        let node = json!({ "metadata": { "name": NODE, "labels": { "zone": "east" } } });
-        let nodes: Api<KubernetesNode> = Api::all(client.clone());
-        nodes
-            .create(&PostParams::default(), &serde_json::from_value(node).unwrap())
-            .await
-            .unwrap();
-
-        let network = Network::new(2);
-        let frr = Instance::start(release, &network.host(1));
-        let mut peer = Instance::start(&Release::installed(), &network.host(2));
-        peer.configure(
-            Daemon::Bgpd,
-            &[
-                "router bgp 64601",
-                "no bgp ebgp-requires-policy",
-                "neighbor 198.51.100.1 remote-as 64500",
-                "neighbor 198.51.100.1 timers connect 1",
-            ],
-        );
-        let port = free_port();
-        let tasks = Tasks::new();
-        frr_agent::start(&tasks, &client, args(release, &network.host(1), port)).unwrap();
-        Self {
-            client,
-            frr,
-            peer,
-            port,
-            tasks,
-            api: Some(api),
-            network,
-        }
-    }
-
-    fn configurations(&self) -> Api<FRRConfiguration> {
-        Api::namespaced(self.client.clone(), NAMESPACE)
-    }
-
-    async fn apply(&self, name: &str, spec: Value) {
-        let object = json!({
-            "apiVersion": "frrk8s.metallb.io/v1beta1", "kind": "FRRConfiguration",
-            "metadata": { "name": name }, "spec": spec,
-        });
-        let params = PatchParams::apply("test").force();
-        self.configurations()
-            .patch(name, &params, &Patch::Apply(object))
-            .await
-            .unwrap();
-    }
-
-    /// The prefixes the peer has learned from the node.
-    fn routes(&mut self) -> Vec<String> {
-        let table = self.peer.json("bgp ipv4 unicast");
-        table["routes"]
-            .as_object()
-            .map(|routes| routes.keys().cloned().collect())
-            .unwrap_or_default()
-    }
-
-    async fn wait_for_routes(&mut self, expected: &[&str]) {
-        let deadline = deadline();
-        while self.routes() != expected {
-            assert!(
-                Instant::now() < deadline,
-                "{:?} in place of {expected:?}; {:?}",
-                self.routes(),
-                self.state().await
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn state(&self) -> FRRNodeStateStatus {
-        let api: Api<FRRNodeState> = Api::all(self.client.clone());
-        api.get_opt(NODE)
-            .await
-            .unwrap()
-            .and_then(|state| state.status)
-            .unwrap_or_default()
-    }
-
-    async fn wait_for_state(&self, what: &str, is_so: impl Fn(&FRRNodeStateStatus) -> bool) {
-        let deadline = deadline();
-        loop {
-            let state = self.state().await;
-            if is_so(&state) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "waited in vain for {what}: {state:#?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn wait_for_sessions(&self, expected: &[(&str, &str)]) {
-        let api: Api<BGPSessionState> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let deadline = deadline();
-        loop {
-            let states = api.list(&ListParams::default()).await.unwrap();
-            let states = states.into_iter().map(|state| state.status.unwrap_or_default());
-            let found: Vec<(String, String)> = states.map(|state| (state.peer, state.bgp_status)).collect();
-            if found
-                .iter()
-                .map(|(peer, state)| (peer.as_str(), state.as_str()))
-                .eq(expected.iter().copied())
-            {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{found:?} in place of {expected:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// What the agent's endpoint answers.
-    async fn get(&self, path: &str) -> String {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
-            .await
-            .unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-
-    fn stop_agent(&self) {
-        self.tasks.shutdown().cancel();
-    }
-
-    fn restart_agent(&mut self, release: &Release) {
-        self.stop_agent();
-        self.tasks = Tasks::new();
-        self.port = free_port();
-        frr_agent::start(
-            &self.tasks,
-            &self.client,
-            args(release, &self.network.host(1), self.port),
-        )
-        .unwrap();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(90)
-}
-
-fn args(release: &Release, host: &str, port: u16) -> Args {
-    let is_other = Release::other().is_some_and(|other| other.version == release.version);
-    let root = is_other.then(|| std::env::var_os(ROOT_VARIABLE)).flatten();
-    let root = root.map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    Args {
-        observability: Observability {
-            log_level: LogLevel::Info,
-            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: Some(port),
-        },
-        node_name: NODE.to_owned(),
-        namespace: Some(NAMESPACE.to_owned()),
-        pod_name: None,
-        frr_socket_dir: root.join("run/frr").join(host),
-        always_block: Vec::new(),
-        poll_interval: Duration::from_millis(200),
-    }
-}
-
-fn router(prefixes: &[&str], neighbor: Value) -> Value {
+/// A router that tells the peer of `prefixes`; `neighbor` holds further fields of the neighbor.
+fn router(prefixes: &[&str], neighbor: &Value) -> Value {
     let mut peer = json!({
         "address": "198.51.100.2", "asn": 64601, "connectTime": "1s",
         "toAdvertise": { "allowed": { "mode": "all" } },
     });
-    peer.as_object_mut()
-        .unwrap()
-        .extend(neighbor.as_object().unwrap().clone());
+    for (field, value) in neighbor.as_object().into_iter().flatten() {
+        peer[field] = value.clone();
+    }
     json!({ "bgp": { "routers": [{ "asn": 64500, "prefixes": prefixes, "neighbors": [peer] }] } })
 }
 
@@ -226,7 +33,7 @@ fn router(prefixes: &[&str], neighbor: Value) -> Value {
 async fn an_frr_configuration_becomes_routes_at_the_peer() {
     for release in Release::all() {
         let mut lab = Lab::new(&release).await;
-        lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+        lab.apply("a", router(&["10.70.1.0/24"], &json!({}))).await;
         lab.wait_for_routes(&["10.70.1.0/24"]).await;
         lab.wait_for_sessions(&[("198.51.100.2", "Established")]).await;
         lab.wait_for_state("the running configuration", |state| {
@@ -237,7 +44,7 @@ async fn an_frr_configuration_becomes_routes_at_the_peer() {
         .await;
         assert!(lab.get("/readyz").await.starts_with("HTTP/1.1 200"));
 
-        lab.apply("a", router(&["10.70.1.0/24", "10.70.2.0/24"], json!({})))
+        lab.apply("a", router(&["10.70.1.0/24", "10.70.2.0/24"], &json!({})))
             .await;
         lab.wait_for_routes(&["10.70.1.0/24", "10.70.2.0/24"]).await;
         let metrics = lab.get("/metrics").await;
@@ -275,7 +82,7 @@ async fn an_frr_configuration_becomes_routes_at_the_peer() {
 async fn a_restarted_daemon_gets_its_configuration_again() {
     for release in Release::all() {
         let mut lab = Lab::new(&release).await;
-        lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+        lab.apply("a", router(&["10.70.1.0/24"], &json!({}))).await;
         lab.wait_for_routes(&["10.70.1.0/24"]).await;
         lab.frr.kill_daemon(Daemon::Bgpd);
         lab.wait_for_routes(&[]).await;
@@ -289,7 +96,7 @@ async fn a_restarted_daemon_gets_its_configuration_again() {
 #[tokio::test]
 async fn what_somebody_else_changed_in_frr_is_put_right() {
     let mut lab = Lab::new(&Release::installed()).await;
-    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.apply("a", router(&["10.70.1.0/24"], &json!({}))).await;
     lab.wait_for_routes(&["10.70.1.0/24"]).await;
     lab.frr.configure(Daemon::Bgpd, &["no router bgp 64500"]);
     lab.wait_for_routes(&[]).await;
@@ -299,7 +106,7 @@ async fn what_somebody_else_changed_in_frr_is_put_right() {
 #[tokio::test]
 async fn an_agent_that_ends_leaves_frr_alone() {
     let mut lab = Lab::new(&Release::installed()).await;
-    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.apply("a", router(&["10.70.1.0/24"], &json!({}))).await;
     lab.wait_for_routes(&["10.70.1.0/24"]).await;
     let before = lab.frr.show("running-config");
     lab.stop_agent();
@@ -314,7 +121,7 @@ async fn an_agent_that_ends_leaves_frr_alone() {
 #[tokio::test]
 async fn one_bad_object_takes_nothing_down() {
     let mut lab = Lab::new(&Release::installed()).await;
-    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.apply("a", router(&["10.70.1.0/24"], &json!({}))).await;
     lab.wait_for_routes(&["10.70.1.0/24"]).await;
 
     // Another AS number: it contradicts `a`, which is in force.
@@ -326,7 +133,7 @@ async fn one_bad_object_takes_nothing_down() {
     })
     .await;
     // An object in force that is broken by a change stays in force as it was.
-    lab.apply("a", router(&["10.70.1.0/24", "nonsense"], json!({})))
+    lab.apply("a", router(&["10.70.1.0/24", "nonsense"], &json!({})))
         .await;
     lab.wait_for_state("the broken object", |state| {
         state.last_conversion_result.contains("metallb-system/a")
@@ -342,7 +149,7 @@ async fn one_bad_object_takes_nothing_down() {
     .await;
     assert_eq!(lab.routes(), ["10.70.1.0/24"]);
 
-    lab.apply("a", router(&["10.70.3.0/24"], json!({}))).await;
+    lab.apply("a", router(&["10.70.3.0/24"], &json!({}))).await;
     lab.wait_for_routes(&["10.70.3.0/24"]).await;
     lab.wait_for_state("success", |state| state.last_conversion_result == "success")
         .await;
@@ -357,7 +164,7 @@ async fn a_line_that_frr_refuses_is_named_and_the_rest_is_done() {
             json!({ "raw": { "rawConfig": "there is no such command\n" } }),
         )
         .await;
-        lab.apply("z", router(&["10.70.1.0/24"], json!({}))).await;
+        lab.apply("z", router(&["10.70.1.0/24"], &json!({}))).await;
         lab.wait_for_routes(&["10.70.1.0/24"]).await;
         lab.wait_for_state("the refused line", |state| {
             state.last_reload_result.contains("ERROR")
@@ -387,7 +194,7 @@ async fn a_password_from_a_secret_is_used_and_not_shown() {
     );
     lab.apply(
         "a",
-        router(&["10.70.1.0/24"], json!({ "passwordSecret": { "name": "bgp" } })),
+        router(&["10.70.1.0/24"], &json!({ "passwordSecret": { "name": "bgp" } })),
     )
     .await;
     lab.wait_for_state("the missing Secret", |state| {
@@ -423,7 +230,7 @@ async fn a_password_from_a_secret_is_used_and_not_shown() {
 async fn a_label_of_the_node_selects_other_objects() {
     let mut lab = Lab::new(&Release::installed()).await;
     for (zone, prefix) in [("east", "10.70.1.0/24"), ("west", "10.70.2.0/24")] {
-        let mut spec = router(&[prefix], json!({}));
+        let mut spec = router(&[prefix], &json!({}));
         spec["nodeSelector"] = json!({ "matchLabels": { "zone": zone } });
         lab.apply(zone, spec).await;
     }
@@ -453,7 +260,7 @@ async fn an_agent_that_starts_takes_over_a_running_frr_without_a_stir() {
             "a",
             router(
                 &prefixes,
-                json!({ "ebgpMultiHop": true, "holdTime": "90s", "keepaliveTime": "30s" }),
+                &json!({ "ebgpMultiHop": true, "holdTime": "90s", "keepaliveTime": "30s" }),
             ),
         )
         .await;
@@ -470,7 +277,7 @@ async fn an_agent_that_starts_takes_over_a_running_frr_without_a_stir() {
             "b",
             router(
                 &["10.71.0.0/24"],
-                json!({ "ebgpMultiHop": true, "holdTime": "90s", "keepaliveTime": "30s" }),
+                &json!({ "ebgpMultiHop": true, "holdTime": "90s", "keepaliveTime": "30s" }),
             ),
         )
         .await;
@@ -493,7 +300,7 @@ async fn an_agent_that_starts_takes_over_a_running_frr_without_a_stir() {
 #[tokio::test]
 async fn without_an_api_server_frr_keeps_and_regains_its_configuration() {
     let mut lab = Lab::new(&Release::installed()).await;
-    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.apply("a", router(&["10.70.1.0/24"], &json!({}))).await;
     lab.wait_for_routes(&["10.70.1.0/24"]).await;
     lab.api = None;
     lab.frr.kill_daemon(Daemon::Bgpd);
@@ -563,7 +370,7 @@ async fn session_states_go_away_with_the_pod() {
     lab.tasks = Tasks::new();
     frr_agent::start(&lab.tasks, &lab.client, args).unwrap();
 
-    lab.apply("a", router(&["10.70.1.0/24"], json!({}))).await;
+    lab.apply("a", router(&["10.70.1.0/24"], &json!({}))).await;
     lab.wait_for_sessions(&[("198.51.100.2", "Established")]).await;
     let api: Api<BGPSessionState> = Api::namespaced(lab.client.clone(), NAMESPACE);
     let state = api.list(&ListParams::default()).await.unwrap().items.remove(0);

@@ -153,7 +153,7 @@ impl Writer {
         match within(&format!("get Pod {name}"), self.pods.get(name)).await {
             Ok(pod) => self.reference = pod.owner_ref(&()),
             Err(error) => {
-                tracing::warn!(error = %format!("{:#}", anyhow::Error::from(error)), "own pod not found")
+                tracing::warn!(error = %format!("{:#}", anyhow::Error::from(error)), "own pod not found");
             }
         }
     }
