@@ -45,7 +45,7 @@ pub struct Inputs {
 pub struct Snapshot {
     pub objects: Vec<Arc<Candidate>>,
     pub node_labels: BTreeMap<String, String>,
-    /// Identifies the Node object, as long as it lives.
+    /// Identifies the Node object, as long as it lives; empty when it was deleted.
     pub node_uid: String,
     /// By name; those which are named by an object but do not exist are absent.
     pub secrets: BTreeMap<String, Secret>,
@@ -113,7 +113,10 @@ impl Inputs {
         if !(self.for_node.is_synced() && self.for_all.is_synced() && self.node.is_synced()) {
             return None;
         }
-        let node = self.node.store.state().pop()?;
+        // A Node that was deleted is told apart from one not seen yet: nothing is meant for it any more.
+        let Some(node) = self.node.store.state().pop() else {
+            return Some(Snapshot::default());
+        };
         let node_labels = node.labels().clone();
         let node_uid = node.uid().unwrap_or_default();
         let mut objects = self.for_node.store.state();

@@ -91,6 +91,10 @@ impl Writer {
         let Some(Report { status, node_uid }) = self.wanted.borrow_and_update().clone() else {
             return Ok(());
         };
+        if node_uid.is_empty() {
+            // The Node is gone, and the garbage collector takes its state along.
+            return Ok(());
+        }
         let live = self.store.get(&ObjectRef::new(&self.name));
         let owner = OwnerReference {
             api_version: "v1".to_owned(),

@@ -39,7 +39,8 @@ fn a_deleted_workload_comes_back() {
     for what in [
         "daemonset/speaker",
         "deployment/controller",
-        "serviceaccount/speaker",
+        "daemonset/frr-k8s",
+        "configmap/frr-startup",
     ] {
         let words = format!("{what} -n {NAMESPACE}");
         let before = uid(&world.cluster, &words).unwrap();
