@@ -29,13 +29,14 @@ mod inbound;
 mod policy;
 mod router;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use ipnet::IpNet;
 use metallb_crds::frrk8s::LogLevel;
 
 use crate::config::{Config, Place};
-use crate::model::{BfdProfile, Model};
+use crate::model::{BfdProfile, Model, Router, Vrf};
 
 /// What the configuration depends on besides the objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +69,34 @@ pub fn config(model: &Model, node: &NodeSettings) -> Config {
     for (vrf, router) in &model.routers {
         router::add(&mut config, vrf, router, &policies, node);
     }
+    if let Some(bare) = implied_default_router(model) {
+        router::add(&mut config, &Vrf::Default, &bare, &policies, node);
+    }
     for raw in &model.raw {
         config.add(&raw.text);
     }
     config
+}
+
+/// FRRouting leaks routes and carries EVPN only through a default instance. Where there is none it makes one of its own
+/// accord, with the AS number of the instance that needs it; so that is given explicitly.
+fn implied_default_router(model: &Model) -> Option<Router> {
+    if model.routers.contains_key(&Vrf::Default) {
+        return None;
+    }
+    let needs_it = |router: &&Router| {
+        let l3 = router.evpn.as_ref().is_some_and(|evpn| evpn.l3_vni.is_some());
+        l3 || !router.imports.is_empty()
+    };
+    let asn = model.routers.values().find(needs_it)?.asn;
+    Some(Router {
+        asn,
+        id: None,
+        imports: BTreeSet::new(),
+        prefixes: BTreeSet::new(),
+        neighbors: BTreeMap::new(),
+        evpn: None,
+    })
 }
 
 /// A BGP identifier for a node without an IPv4 address: the CRC-32 of its host name, least significant byte first.

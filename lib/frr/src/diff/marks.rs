@@ -91,21 +91,28 @@ fn kept(config: &Config, old: &Config) -> HashMap<String, String> {
     let (now, before) = (origins(config), origins(old));
     let current: BTreeSet<&str> = now.values().copied().collect();
     let known: BTreeSet<&str> = before.values().copied().collect();
-    // Per old mark the new marks of its prefixes. Only if there is one, it can be kept.
-    let mut successors: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    // Per old mark the new marks of its prefixes. It can be kept only if these prefixes share one, and share it with no
+    // other: else a neighbor that comes or goes would hear of a prefix for a moment that is not for it.
+    let mut successors: BTreeMap<&str, BTreeSet<Option<&str>>> = BTreeMap::new();
     for (place, mark) in &before {
-        if let Some(new) = now.get(place) {
-            successors.entry(mark).or_default().insert(new);
-        }
+        successors
+            .entry(mark)
+            .or_default()
+            .insert(now.get(place).copied());
     }
     let (meaning_now, meaning_before) = (meanings(config), meanings(old));
+    let (sizes_now, sizes_before) = (sizes(&now), sizes(&before));
     let mut kept = HashMap::new();
     for (old_mark, new_marks) in successors {
         let mut new_marks = new_marks.into_iter();
-        let (Some(new_mark), None) = (new_marks.next(), new_marks.next()) else {
+        let (Some(Some(new_mark)), None) = (new_marks.next(), new_marks.next()) else {
             continue;
         };
-        if current.contains(old_mark) || known.contains(new_mark) || kept.contains_key(new_mark) {
+        if current.contains(old_mark)
+            || known.contains(new_mark)
+            || kept.contains_key(new_mark)
+            || sizes_before.get(old_mark) != sizes_now.get(new_mark)
+        {
             continue;
         }
         let none = BTreeMap::new();
@@ -120,6 +127,15 @@ fn kept(config: &Config, old: &Config) -> HashMap<String, String> {
         }
     }
     kept
+}
+
+/// How many prefixes have each mark.
+fn sizes<'a>(origins: &Origins<'a>) -> HashMap<&'a str, usize> {
+    let mut sizes = HashMap::new();
+    for mark in origins.values() {
+        *sizes.entry(*mark).or_default() += 1;
+    }
+    sizes
 }
 
 fn with_marks(map: Numbered<u16, Clause>, renamed: &impl Fn(&str) -> String) -> Numbered<u16, Clause> {

@@ -7,26 +7,53 @@ use crate::config::{Block, FamilyBlock, Place, RouterBlock, creation_slot, peer,
 use crate::daemon::Daemon;
 
 impl Planner<'_> {
-    /// An instance cannot change its AS number: the old one must be gone before the new one comes.
+    /// An instance cannot change its AS number: the old one must be gone before the new one comes. The default one
+    /// goes last, as FRRouting does not let it go before those that depend on it.
     pub(super) fn replace_routers(&mut self) {
-        let changed = self
+        let replaced = self.replaced();
+        let old = self
             .old
             .routers
             .iter()
-            .filter(|(vrf, old)| self.new.routers.get(*vrf).is_some_and(|new| new.asn != old.asn));
-        let lines = changed
+            .rev()
+            .filter(|(vrf, _)| replaced.contains(vrf.as_str()));
+        let lines = old
             .map(|(vrf, old)| undo(Place::Top, &router_header(&old.asn, vrf)))
             .collect();
         self.push(&[Daemon::Bgpd], lines);
     }
 
+    /// The VRFs of instances that get another AS number, and of those that depend on one.
+    fn replaced(&self) -> BTreeSet<&str> {
+        let changes =
+            |vrf: &str, old: &RouterBlock| self.new.routers.get(vrf).is_some_and(|new| new.asn != old.asn);
+        let all = self.old.routers.iter();
+        let mut replaced: BTreeSet<&str> = all
+            .clone()
+            .filter(|(vrf, old)| changes(vrf, old))
+            .map(|(vrf, _)| vrf.as_str())
+            .collect();
+        if replaced.contains("") {
+            replaced.extend(
+                all.filter(|(_, old)| depends_on_default(old))
+                    .map(|(vrf, _)| vrf.as_str()),
+            );
+        }
+        replaced
+    }
+
     /// New instances, and all changes within instances that stay.
     pub(super) fn add_routers(&mut self) {
         let empty = RouterBlock::default();
+        let replaced = self.replaced();
         let mut lines = Vec::new();
         for stage in [Stage::Release, Stage::Add, Stage::Remove] {
             for (vrf, new) in &self.new.routers {
-                let known = self.old.routers.get(vrf).filter(|old| old.asn == new.asn);
+                let known = self
+                    .old
+                    .routers
+                    .get(vrf)
+                    .filter(|_| !replaced.contains(vrf.as_str()));
                 let changes = router(known.unwrap_or(&empty), new, stage);
                 if !changes.is_empty() || known.is_none() && stage == Stage::Add {
                     lines.push(router_header(&new.asn, vrf));
@@ -40,17 +67,26 @@ impl Planner<'_> {
 
     /// The default instance goes last: others may depend on it.
     pub(super) fn remove_routers(&mut self) {
-        let gone = self
-            .old
-            .routers
-            .iter()
-            .rev()
-            .filter(|(vrf, _)| !self.new.routers.contains_key(*vrf));
+        let replaced = self.replaced();
+        let gone = self.old.routers.iter().rev();
+        let gone =
+            gone.filter(|(vrf, _)| !self.new.routers.contains_key(*vrf) && !replaced.contains(vrf.as_str()));
         let lines = gone
             .map(|(vrf, old)| undo(Place::Top, &router_header(&old.asn, vrf)))
             .collect();
         self.push(&[Daemon::Bgpd], lines);
     }
+}
+
+/// Whether an instance leaks routes or carries EVPN, which both go through the default instance.
+fn depends_on_default(router: &RouterBlock) -> bool {
+    router.families.iter().any(|(name, family)| {
+        let imports = family
+            .lines
+            .iter()
+            .any(|(_, line)| line.starts_with("import vrf "));
+        imports || name == "l2vpn evpn"
+    })
 }
 
 /// All instances go through one stage before the first enters the next.

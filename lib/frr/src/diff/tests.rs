@@ -7,7 +7,7 @@ use interpreter::Interpreter;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Model;
+use crate::model::{Model, Vrf};
 use crate::render::{self, NodeSettings};
 
 const VERSIONS: [Version; 2] = [Version { major: 8, minor: 4 }, Version { major: 10, minor: 3 }];
@@ -30,8 +30,11 @@ fn lines(plan: &Plan) -> Vec<&str> {
 }
 
 fn is_replaced(from: &Model, to: &Model, vrf: &str) -> bool {
-    let asn = |model: &Model| model.routers.get(&vrf.parse().unwrap()).map(|router| router.asn);
-    asn(from).zip(asn(to)).is_some_and(|(from, to)| from != to)
+    let changes = |vrf: Vrf| {
+        let asn = |model: &Model| model.routers.get(&vrf).map(|router| router.asn);
+        asn(from).zip(asn(to)).is_some_and(|(from, to)| from != to)
+    };
+    changes(vrf.parse().unwrap()) || changes(Vrf::Default)
 }
 
 /// An FRRouting that was told this configuration.
@@ -44,7 +47,7 @@ fn told(config: &Config) -> Interpreter {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn nothing_is_done_when_nothing_changes(model in models::model()) {
@@ -64,7 +67,8 @@ proptest! {
     }
 
     /// Whatever the way: it ends where it shall, and at each step every route is either as it was or as it will be.
-    /// Only an instance that gets another AS number loses its sessions, and with them all routes.
+    /// Only an instance that gets another AS number loses its sessions, and with them all routes, and with the default
+    /// instance those that depend on it.
     #[test]
     fn the_way_leads_to_the_wanted_configuration(from in models::model(), to in models::model()) {
         let (old, wanted) = (rendered(&from), rendered(&to));

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use metallb_crds::frrk8s::FRRConfigurationSpec;
 use rstest::rstest;
 use serde_json::{Value, json};
