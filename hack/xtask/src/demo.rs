@@ -167,9 +167,7 @@ fn show_metrics(cluster: &Cluster, progress: &Progress) -> Result<()> {
 
 /// Address and name of the pod of a component.
 fn pod_address(cluster: &Cluster, component: &str) -> Result<(IpAddr, String)> {
-    let pods = cluster.items(&format!(
-        "pods -n {NAMESPACE} -l component={component}"
-    ))?;
+    let pods = cluster.items(&format!("pods -n {NAMESPACE} -l component={component}"))?;
     let pod = pods.first().with_context(|| format!("no pod of {component}"))?;
     let address = pod["status"]["podIP"]
         .as_str()
