@@ -23,7 +23,7 @@ impl Lab {
                 "no bgp ebgp-requires-policy",
                 "no bgp network import-check",
                 "neighbor 198.51.100.1 remote-as 64500",
-                "neighbor 198.51.100.1 timers connect 1",
+                "neighbor 198.51.100.1 passive",
                 "neighbor 2001:db8:51::1 remote-as 64500",
                 "neighbor 2001:db8:51::1 timers connect 1",
                 "network 10.60.0.0/16",
