@@ -158,7 +158,8 @@ fn service_view(addresses: &[&str], service_labels: &[(&str, &str)]) -> ServiceV
 }
 
 fn endpoints(value: serde_json::Value) -> UsableEndpoints {
-    let slice = json!({"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": value});
+    let mut slice = json!({"metadata": {"name": "s"}, "addressType": "IPv4"});
+    slice["endpoints"] = value;
     UsableEndpoints::of([&serde_json::from_value(slice).unwrap()])
 }
 
