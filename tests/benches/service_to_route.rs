@@ -3,8 +3,6 @@
 //! Prints every run, the median and the 99th percentile, for the address and for its withdrawal. Run it with
 //! `make bench`, which brings the lab up and installs what it needs.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
-
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};

@@ -4,11 +4,6 @@
 //! lab's control-plane namespace, after the lab came up with the images of this checkout: `make test` does all that,
 //! `make e2e` only this part.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "the functions that tests share fail the test, too"
-)]
-
 mod e2e {
     mod bad_objects;
     mod bgp;

@@ -5,14 +5,14 @@ use super::*;
 
 /// An object `name`, made `age` seconds after the first one.
 fn object(name: &str, age: u32, spec: Value) -> Arc<Candidate> {
-    let object = json!({
+    let mut object = json!({
         "apiVersion": "frrk8s.metallb.io/v1beta1", "kind": "FRRConfiguration",
         "metadata": {
             "name": name, "namespace": "metallb-system",
             "creationTimestamp": format!("2026-01-01T00:00:{age:02}Z"),
         },
-        "spec": spec,
     });
+    object["spec"] = spec;
     Arc::new(serde_json::from_value(object).unwrap())
 }
 
