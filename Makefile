@@ -1,5 +1,6 @@
-# Thin front door: everything is done by `cargo xtask`, or by cargo itself.
-XTASK := cargo xtask
+# Thin front door: everything is done by `cargo xtask` (hack/xtask), or by cargo itself.
+# Not quiet: the first build takes a minute or two and must show that it goes on.
+XTASK := cargo run --package xtask --
 CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/metallb-lab
 
 .DEFAULT_GOAL := help

@@ -60,6 +60,7 @@ pub fn ensure_all(progress: &Progress) -> Result<Vec<PackedImage>> {
     for program in PROGRAMS {
         cargo.args(["-p", program.package]);
     }
+    progress.say("cargo builds the programs; the first time that takes some minutes:");
     progress.step("build the programs", || command::visibly(&mut cargo))?;
     let dir = folder()?;
     for program in PROGRAMS {
@@ -144,7 +145,7 @@ fn pack_program(reference: &str, name: &str, build: impl FnOnce(&Path) -> Result
 
 fn cargo_build() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace::root()).args(["build", "--quiet"]);
+    cargo.current_dir(workspace::root()).arg("build");
     cargo
 }
 

@@ -76,14 +76,13 @@ fn end_to_end(totals: &mut Totals, progress: &Progress) -> Result<()> {
     prepare_lab(&lab, progress)?;
     let mut command = integration("e2e*")?;
     inside(&lab, &mut command)?;
-    tests(
-        "end-to-end tests",
-        command.args(["--", "--test-threads=1"]),
-        totals,
-        progress,
-    )
-    .context("the lab stays up for a look; `make lab-down` takes it down")?;
-    if was_up { Ok(()) } else { lab.down(progress) }
+    command.args(["--", "--test-threads=1"]);
+    let result = tests("end-to-end tests", &mut command, totals, progress);
+    let for_a_look = result.is_err() && std::env::var_os("CI").is_none();
+    if !was_up && !for_a_look {
+        lab.down(progress)?;
+    }
+    result.context("the end-to-end tests; `make lab-status` tells whether the lab is still up for a look")
 }
 
 /// Runs the measurements in the lab, which stays up.
