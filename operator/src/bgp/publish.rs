@@ -101,6 +101,7 @@ impl Publisher {
             }
             None => {
                 books.wanted.remove(name);
+                books.written.remove(name);
             }
         }
         drop(books);
@@ -122,7 +123,11 @@ impl Publisher {
     }
 
     async fn write(&self, name: &str) -> Result<(), metallb_kit::Error> {
-        let (verb, result) = match self.action(name) {
+        let (action, news) = lock(&self.books).next(name);
+        if news {
+            (self.on_refusal)();
+        }
+        let (verb, result) = match action {
             Action::Nothing => return Ok(()),
             Action::Apply(wanted) => ("apply", self.apply(name, &wanted).await),
             Action::Delete => ("delete", delete(&self.api, name).await),
@@ -133,27 +138,6 @@ impl Publisher {
         );
         self.note_refusal(name, result.as_ref().err());
         result
-    }
-
-    fn action(&self, name: &str) -> Action {
-        let books = lock(&self.books);
-        let live = books.live.get(name);
-        match (books.wanted.get(name), live) {
-            (Some(wanted), Some(live)) if wanted.is_met_by(live) => Action::Nothing,
-            (Some(wanted), Some(live)) if wanted.metadata_is_met_by(live) => {
-                // Should the API server store something else than it was given, writing again would not help.
-                let version = live.meta().resource_version.as_ref();
-                match books.written.get(name) {
-                    Some((written, digest)) if Some(written) == version && digest == wanted.digest() => {
-                        Action::Nothing
-                    }
-                    _ => Action::Apply(Arc::clone(wanted)),
-                }
-            }
-            (Some(wanted), _) => Action::Apply(Arc::clone(wanted)),
-            (None, Some(live)) if live.is_ours() => Action::Delete,
-            (None, _) => Action::Nothing,
-        }
     }
 
     async fn apply(&self, name: &str, wanted: &Wanted) -> Result<(), metallb_kit::Error> {
@@ -173,14 +157,83 @@ impl Publisher {
         let message = error
             .and_then(metallb_kit::Error::status)
             .map(|status| status.message.clone());
-        let mut books = lock(&self.books);
-        let before = match &message {
-            Some(message) => books.refused.insert(name.to_owned(), message.clone()),
-            None => books.refused.remove(name),
-        };
-        drop(books);
-        if before != message {
+        let changed = lock(&self.books).refuse(name, message);
+        if changed {
             (self.on_refusal)();
         }
+    }
+}
+
+impl Books {
+    /// What to do about an object, and whether that changes what is known of refusals: one that needs no write any
+    /// more, because it is as it shall be or shall not be at all, is not refused any more either.
+    fn next(&mut self, name: &str) -> (Action, bool) {
+        let action = self.action(name);
+        let news = matches!(action, Action::Nothing) && self.refuse(name, None);
+        (action, news)
+    }
+
+    fn action(&self, name: &str) -> Action {
+        let live = self.live.get(name);
+        match (self.wanted.get(name), live) {
+            (Some(wanted), Some(live)) if wanted.is_met_by(live) => Action::Nothing,
+            (Some(wanted), Some(live)) if wanted.metadata_is_met_by(live) => {
+                // Should the API server store something else than it was given, writing again would not help.
+                let version = live.meta().resource_version.as_ref();
+                match self.written.get(name) {
+                    Some((written, digest)) if Some(written) == version && digest == wanted.digest() => {
+                        Action::Nothing
+                    }
+                    _ => Action::Apply(Arc::clone(wanted)),
+                }
+            }
+            (Some(wanted), _) => Action::Apply(Arc::clone(wanted)),
+            (None, Some(live)) if live.is_ours() => Action::Delete,
+            (None, _) => Action::Nothing,
+        }
+    }
+
+    /// Notes why the API server refuses an object, or (with `None`) that nothing is wrong with it. True when that is
+    /// news.
+    fn refuse(&mut self, name: &str, message: Option<String>) -> bool {
+        let before = match &message {
+            Some(message) => self.refused.insert(name.to_owned(), message.clone()),
+            None => self.refused.remove(name),
+        };
+        before != message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+    use metallb_crds::frrk8s::BGPConfig;
+    use metallb_domain::bgp::NodePlan;
+
+    use super::super::published::SharedBgp;
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_forgotten_with_the_node_it_was_about() {
+        let plan = NodePlan {
+            node: "edge-a".into(),
+            hostname: "edge-a".into(),
+            bgp: Arc::new(BGPConfig::default()),
+        };
+        let shared = Arc::new(SharedBgp::new(&plan.bgp).unwrap());
+        let wanted = Arc::new(Wanted::new(&plan, shared, "lb-system", &Node::default()));
+        let name = "metallb-edge-a";
+        let mut books = Books::default();
+        books.wanted.insert(name.to_owned(), wanted);
+        assert!(matches!(books.next(name), (Action::Apply(_), false)));
+        assert!(books.refuse(name, Some("quota exceeded".to_owned())));
+        assert!(
+            matches!(books.next(name), (Action::Apply(_), false)),
+            "it is refused still"
+        );
+        books.wanted.remove(name);
+        assert!(matches!(books.next(name), (Action::Nothing, true)));
+        assert!(books.refused.is_empty());
+        assert!(matches!(books.next(name), (Action::Nothing, false)));
     }
 }

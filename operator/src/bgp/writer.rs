@@ -14,8 +14,9 @@ use metallb_kit::dirty::Dirty;
 /// Writes every key that is marked, for ever, at most `limit` at a time.
 ///
 /// Each key has at most one write under way; when it is marked meanwhile it is written again afterwards, so only its
-/// newest state counts. A key that cannot be written is tried again later and does not hold up others. `waiting` hears
-/// how many keys are waiting or being written.
+/// newest state counts. A key that cannot be written is tried again later and does not hold up others; when it is
+/// marked before that, it is tried at once, and still comes back only once. `waiting` hears how many keys are waiting
+/// or being written.
 pub(super) async fn work_off<K, W>(
     name: &'static str,
     dirty: &Dirty<K>,
@@ -30,6 +31,8 @@ pub(super) async fn work_off<K, W>(
     let mut queue = Queue::<K>::default();
     let mut writes = FuturesUnordered::new();
     let mut pauses: FuturesUnordered<BoxFuture<'_, K>> = FuturesUnordered::new();
+    // Without it every failure would start a series of attempts of its own, none of which ever ends.
+    let mut paused = HashSet::new();
     loop {
         while writes.len() < limit
             && let Some(key) = queue.next()
@@ -48,14 +51,19 @@ pub(super) async fn work_off<K, W>(
                         let wait = backoff.failed(&key);
                         let error = format!("{:#}", anyhow::Error::from(error));
                         tracing::warn!(writer = name, object = ?key, error, again_in = ?wait, "object not written");
-                        pauses.push(Box::pin(async move {
-                            tokio::time::sleep(wait).await;
-                            key
-                        }));
+                        if paused.insert(key.clone()) {
+                            pauses.push(Box::pin(async move {
+                                tokio::time::sleep(wait).await;
+                                key
+                            }));
+                        }
                     }
                 }
             }
-            Some(key) = pauses.next() => dirty.mark(key),
+            Some(key) = pauses.next() => {
+                paused.remove(&key);
+                dirty.mark(key);
+            }
         }
     }
 }
@@ -108,7 +116,38 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::Queue;
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use metallb_kit::dirty::Dirty;
+    use tokio::time::sleep;
+
+    use super::{Queue, work_off};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_key_that_is_marked_again_and_again_has_one_series_of_attempts() {
+        let (dirty, attempts) = (Dirty::new(), Cell::new(0));
+        let refuse = |_: u8| {
+            attempts.set(attempts.get() + 1);
+            async { Err(metallb_kit::Error::Config("refused".to_owned())) }
+        };
+        let mark = async {
+            for _ in 0..100 {
+                dirty.mark(1);
+                sleep(Duration::from_secs(1)).await;
+            }
+            // Now it has been waited for as long as is waited at most.
+            sleep(Duration::from_secs(3600)).await;
+            attempts.set(0);
+            sleep(Duration::from_secs(3600)).await;
+        };
+        tokio::select! {
+            () = work_off("test", &dirty, 4, refuse, |_| ()) => {}
+            () = mark => {}
+        }
+        let attempts = attempts.get();
+        assert!((60..=90).contains(&attempts), "{attempts} attempts in an hour");
+    }
 
     #[test]
     fn a_key_is_worked_on_once_at_a_time_and_again_when_marked_meanwhile() {
