@@ -185,6 +185,50 @@ fn both_families_over_ipv4_or_ipv6() {
     }
 }
 
+/// Each family after the first would reset the session that is just coming up.
+#[test]
+fn a_new_neighbor_of_both_families_comes_up_at_once_and_disturbs_nobody() {
+    for release in Release::all() {
+        let mut lab = Lab::new(
+            &release,
+            &[
+                "neighbor 198.51.100.1 remote-as 64500",
+                "neighbor 198.51.100.1 timers connect 1",
+                "neighbor 2001:db8:51::1 remote-as 64500",
+                "neighbor 2001:db8:51::1 timers connect 1",
+                "address-family ipv6 unicast",
+                "neighbor 198.51.100.1 activate",
+                "neighbor 2001:db8:51::1 activate",
+            ],
+        );
+        let one = |peer: &str| {
+            format!(
+                "{{connectTime: 1s, address: '{peer}', asn: 64601, dualStackAddressFamily: true,
+                toAdvertise: {{allowed: {{mode: all}}}}}}"
+            )
+        };
+        let spec = |neighbors: &[String]| {
+            format!(
+                "bgp: {{routers: [{{asn: 64500, prefixes: [10.70.1.0/24], neighbors: [{}]}}]}}",
+                neighbors.join(", ")
+            )
+        };
+        lab.node.apply(&[&spec(&[one(PEER)])]);
+        lab.wait_until_established(PEER);
+        lab.node.apply(&[&spec(&[one(PEER), one("2001:db8:51::2")])]);
+        lab.wait_until_established("2001:db8:51::2");
+        wait_for("both families", || {
+            let families = lab.details("2001:db8:51::2")["addressFamilyInfo"].clone();
+            families["ipv4Unicast"].is_object() && families["ipv6Unicast"].is_object()
+        });
+        for neighbor in lab.neighbors() {
+            let count = (neighbor.connections_established, neighbor.connections_dropped);
+            assert_eq!(count, (1, 0), "{} with {release:?}", neighbor.peer);
+        }
+        lab.assert_round_trip();
+    }
+}
+
 #[test]
 fn an_unnumbered_session() {
     for release in Release::all() {

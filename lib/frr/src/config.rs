@@ -148,11 +148,19 @@ impl Block {
 
     /// The lines in the order in which FRRouting must hear them.
     pub(crate) fn ordered(&self, place: Place) -> Vec<(&str, &str)> {
-        let mut lines: Vec<_> = self.lines.iter().collect();
-        lines.sort_by_key(|(_, line)| (rank(place, &line.text), line.order));
+        self.ordered_if(place, |_, _| true)
+    }
+
+    /// Of the lines in that order those that `picks` picks by slot and line. Only these are sorted.
+    pub(crate) fn ordered_if(&self, place: Place, picks: impl Fn(&str, &str) -> bool) -> Vec<(&str, &str)> {
+        let lines = self.lines.iter().filter(|(slot, line)| picks(slot, &line.text));
+        let mut lines: Vec<_> = lines
+            .map(|(slot, line)| ((rank(place, &line.text), line.order), slot, line))
+            .collect();
+        lines.sort_by_key(|(position, ..)| *position);
         lines
             .into_iter()
-            .map(|(slot, line)| (slot.as_str(), line.text.as_str()))
+            .map(|(_, slot, line)| (slot.as_str(), line.text.as_str()))
             .collect()
     }
 }

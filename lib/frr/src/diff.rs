@@ -218,20 +218,14 @@ impl Planner<'_> {
 
 /// Commands for what is new or has another value.
 fn added(old: &Block, new: &Block, place: Place) -> Vec<String> {
-    let lines = new.ordered(place).into_iter();
-    lines
-        .filter(|(slot, line)| old.get(slot) != Some(line))
-        .map(|(_, line)| line.to_owned())
-        .collect()
+    let lines = new.ordered_if(place, |slot, line| old.get(slot) != Some(line));
+    lines.into_iter().map(|(_, line)| line.to_owned()).collect()
 }
 
 /// Lines whose slot is gone, last ones first.
 fn removed(old: &Block, new: &Block, place: Place) -> Vec<String> {
-    let lines = old.ordered(place).into_iter().rev();
-    lines
-        .filter(|(slot, _)| new.get(slot).is_none())
-        .map(|(_, line)| line.to_owned())
-        .collect()
+    let lines = old.ordered_if(place, |slot, _| new.get(slot).is_none());
+    lines.into_iter().rev().map(|(_, line)| line.to_owned()).collect()
 }
 
 /// Commands that turn one block into the other.

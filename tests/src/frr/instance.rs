@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -245,7 +245,10 @@ impl Connection {
             if let Some(reply) = self.decoder.reply() {
                 return reply;
             }
-            let length = self.stream.read(&mut bytes).expect("the daemon answers");
+            let length = match self.stream.read(&mut bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.expect("the daemon answers"),
+            };
             assert!(length > 0, "the daemon hung up after {command:?}");
             self.decoder.push(&bytes[..length]);
         }

@@ -112,13 +112,14 @@ fn bfd_default(line: &str) -> Option<&'static str> {
 /// Lines of a lower rank go first, and are taken back last: nothing is used before it exists, and no session or route
 /// is let go before its policy is in place.
 pub(crate) fn rank(place: Place, line: &str) -> u8 {
-    let words: Vec<&str> = line.split(' ').take(4).collect();
-    match (place, &words[..]) {
+    let mut words = line.split(' ');
+    let words = std::array::from_fn::<&str, 4, _>(|_| words.next().unwrap_or_default());
+    match (place, words) {
         (Place::Router, ["no", "bgp", ..] | ["bgp", ..]) => 0,
         (Place::Router, ["neighbor", _, "remote-as" | "interface", ..]) => 1,
         (Place::Router, ["neighbor", _, "bfd", "profile"]) => 3,
         (Place::Router, _) => 2,
-        (Place::AddressFamily, ["neighbor", _, "activate"]) => 2,
+        (Place::AddressFamily, ["neighbor", _, "activate", _]) => 2,
         (Place::AddressFamily, ["neighbor", ..]) => 1,
         (Place::AddressFamily, ["network", ..]) => 3,
         _ => 0,

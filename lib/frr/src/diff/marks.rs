@@ -54,6 +54,15 @@ fn origin(line: &str) -> Option<(&str, &str)> {
     Some((prefix, map.strip_prefix(ORIGIN_MAP)?))
 }
 
+fn marks(config: &Config) -> BTreeSet<&str> {
+    let families = config
+        .routers
+        .values()
+        .flat_map(|router| router.families.values());
+    let lines = families.flat_map(|family| family.lines.iter());
+    lines.filter_map(|(_, line)| Some(origin(line)?.1)).collect()
+}
+
 fn origins(config: &Config) -> Origins<'_> {
     let mut origins = Origins::new();
     for (vrf, router) in &config.routers {
@@ -88,9 +97,12 @@ fn meanings(config: &Config) -> BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> {
 
 /// The marks of `config` in place of which an old one is kept.
 fn kept(config: &Config, old: &Config) -> HashMap<String, String> {
+    let (current, known) = (marks(config), marks(old));
+    if current.is_subset(&known) {
+        // So it is as long as only prefixes come and go.
+        return HashMap::new();
+    }
     let (now, before) = (origins(config), origins(old));
-    let current: BTreeSet<&str> = now.values().copied().collect();
-    let known: BTreeSet<&str> = before.values().copied().collect();
     // Per old mark the new marks of its prefixes. It can be kept only if these prefixes share one, and share it with no
     // other: else a neighbor that comes or goes would hear of a prefix for a moment that is not for it.
     let mut successors: BTreeMap<&str, BTreeSet<Option<&str>>> = BTreeMap::new();

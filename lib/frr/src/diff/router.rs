@@ -1,6 +1,7 @@
 //! Commands for BGP instances.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::{Planner, added, changed, in_block, pairs, removed};
 use crate::config::{Block, FamilyBlock, Place, RouterBlock, creation_slot, peer, router_header, undo};
@@ -103,8 +104,18 @@ fn router(old: &RouterBlock, new: &RouterBlock, stage: Stage) -> Vec<String> {
     let stays = |line: &str| peer(line).is_none_or(|peer| !gone.contains(peer));
     let empty = FamilyBlock::default();
     let mut lines = Vec::new();
+    let held = if stage == Stage::Add {
+        held_peers(old, new)
+    } else {
+        Vec::new()
+    };
     if stage == Stage::Add {
-        lines.extend(added(&old.lines, &new.lines, Place::Router));
+        for line in added(&old.lines, &new.lines, Place::Router) {
+            let is_held = peer(&line).filter(|peer| held.contains(peer) && makes(&line, peer));
+            let hold = is_held.map(|peer| format!("neighbor {peer} shutdown"));
+            lines.push(line);
+            lines.extend(hold);
+        }
     }
     for (name, old, new) in pairs(&old.families, &new.families, &empty) {
         let changes = match stage {
@@ -122,6 +133,7 @@ fn router(old: &RouterBlock, new: &RouterBlock, stage: Stage) -> Vec<String> {
             "exit-address-family",
         ));
     }
+    lines.extend(held.iter().map(|peer| format!("no neighbor {peer} shutdown")));
     if stage == Stage::Remove {
         let old_lines = removed(&old.lines, &new.lines, Place::Router);
         lines.extend(
@@ -137,6 +149,48 @@ fn router(old: &RouterBlock, new: &RouterBlock, stage: Stage) -> Vec<String> {
         );
     }
     lines
+}
+
+/// New neighbors that are not let go before all of their address families are active.
+///
+/// The first family would start the session, and each further one reset it, as capabilities are agreed on when a session
+/// begins (RFC 5492). Only neighbors that nothing was said about before: others may have a session already. Names of peer
+/// groups are not taken for neighbors.
+fn held_peers<'a>(old: &RouterBlock, new: &'a RouterBlock) -> Vec<&'a str> {
+    let families = new.families.values();
+    let mut active: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, line) in families.flat_map(|family| family.lines.iter()) {
+        if line.ends_with(" activate")
+            && let Some(peer) = peer(line)
+        {
+            *active.entry(peer).or_default() += 1;
+        }
+    }
+    let is_new = |made: &str, neighbor: &str| {
+        let is_one = neighbor.parse::<IpAddr>().is_ok() || made.contains(" interface ");
+        let start = format!("neighbor {neighbor} ");
+        is_one && !old.lines.iter().any(|(_, line)| line.starts_with(&start))
+    };
+    let is_shut = |neighbor: &str| {
+        let start = format!("neighbor {neighbor} shutdown");
+        new.lines.iter().any(|(_, line)| line.starts_with(&start))
+    };
+    let several = active.into_iter().filter(|(_, count)| *count > 1);
+    several
+        .map(|(neighbor, _)| neighbor)
+        .filter(|neighbor| {
+            let made = new.lines.get(&creation_slot(neighbor));
+            made.is_some_and(|made| is_new(made, neighbor)) && !is_shut(neighbor)
+        })
+        .collect()
+}
+
+/// Whether the line makes this neighbor.
+fn makes(line: &str, peer: &str) -> bool {
+    let rest = line
+        .strip_prefix("neighbor ")
+        .and_then(|line| line.strip_prefix(peer));
+    rest.is_some_and(|rest| rest.starts_with(" remote-as ") || rest.starts_with(" interface "))
 }
 
 /// Neighbors of which nothing shall stay; one command removes each of them with all that belongs to it.

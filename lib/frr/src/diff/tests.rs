@@ -167,6 +167,71 @@ fn marks_outlive_neighbors() {
     assert_eq!(plan(&there.result, &other, VERSIONS[0]).batches, []);
 }
 
+const TWO_FAMILIES: &str = "\
+router bgp 64500
+ neighbor 198.51.100.2 remote-as 64601
+ neighbor 198.51.100.2 password x
+ address-family ipv4 unicast
+  neighbor 198.51.100.2 activate
+ exit-address-family
+ address-family ipv6 unicast
+  neighbor 198.51.100.2 activate
+ exit-address-family
+exit
+";
+
+/// The second family would reset a session that the first one has begun.
+#[test]
+fn a_new_neighbor_is_let_go_when_all_its_families_are_active() {
+    let plan = plan(&Config::default(), &Config::parse(TWO_FAMILIES), VERSIONS[0]);
+    let lines = lines(&plan);
+    let position = |wanted: &str| lines.iter().position(|line| *line == wanted).unwrap();
+    assert_eq!(
+        position("neighbor 198.51.100.2 shutdown"),
+        position("neighbor 198.51.100.2 remote-as 64601") + 1
+    );
+    assert_eq!(
+        lines[lines.len() - 3..],
+        ["exit-address-family", "no neighbor 198.51.100.2 shutdown", "exit"]
+    );
+}
+
+#[rstest::rstest]
+#[case::of_one_family(&TWO_FAMILIES.replace("ipv6", "ipv4"), "")]
+#[case::that_was_there(TWO_FAMILIES, &TWO_FAMILIES.replace(" address-family ipv6 unicast\n  neighbor 198.51.100.2 activate\n", ""))]
+#[case::of_another_as(TWO_FAMILIES, &TWO_FAMILIES.replace("64601", "64602"))]
+#[case::of_a_group_that_was_there(
+    &TWO_FAMILIES.replace("198.51.100.2", "GROUP"),
+    &TWO_FAMILIES.replace("198.51.100.2", "GROUP").replace("remote-as 64601", "peer-group"),
+)]
+fn a_neighbor_is_not_shut_down(#[case] wanted: &str, #[case] running: &str) {
+    let plan = plan(&Config::parse(running), &Config::parse(wanted), VERSIONS[0]);
+    assert!(
+        !plan.batches.is_empty() && !lines(&plan).iter().any(|line| line.contains("shutdown")),
+        "{plan:?}"
+    );
+}
+
+/// Text of a user, or what an agent that was killed has left behind.
+#[test]
+fn a_neighbor_is_shut_down_as_long_as_it_shall_be() {
+    let (open, shut) = (
+        Config::parse(TWO_FAMILIES),
+        TWO_FAMILIES.replace("password x", "shutdown"),
+    );
+    let shut = Config::parse(&shut);
+    let there = plan(&Config::default(), &shut, VERSIONS[0]);
+    assert!(
+        !lines(&there).contains(&"no neighbor 198.51.100.2 shutdown"),
+        "{there:?}"
+    );
+    let back = plan(&shut, &open, VERSIONS[0]);
+    assert!(
+        lines(&back).contains(&"no neighbor 198.51.100.2 shutdown"),
+        "{back:?}"
+    );
+}
+
 #[test]
 fn passwords_do_not_show_in_a_plan() {
     let mut model = models::many_prefixes(1, 1);
