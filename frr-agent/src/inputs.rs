@@ -193,7 +193,10 @@ fn labels(
                 changed.mark(());
             }
         }
-        Change::Deleted(_) => last = None,
+        Change::Deleted(_) => {
+            last = None;
+            changed.mark(());
+        }
         Change::Synced => {
             seen.store(true, Ordering::Release);
             changed.mark(());
