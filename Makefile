@@ -25,7 +25,7 @@ lint: ## rustfmt, clippy, licenses and banned crates
 	$(XTASK) lint
 
 .PHONY: gen
-gen: ## write the generated files anew (crds/yaml, manifests, bundle)
+gen: ## write the generated files anew (crds/yaml, manifests)
 	$(XTASK) gen
 
 .PHONY: images
