@@ -1,5 +1,6 @@
 //! The loop: look at the inputs, decide what FRRouting shall do, make it do that, report.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metallb_crds::frrk8s::LogLevel;
@@ -24,6 +25,9 @@ const SEARCH: Duration = Duration::from_millis(250);
 /// How often to compare what FRRouting runs with to what it shall run with, when nothing else happens.
 const INSPECTION: Duration = Duration::from_secs(10);
 
+/// How soon after a change to compare, so that many changes in a row are compared once.
+const VERIFICATION: Duration = Duration::from_secs(2);
+
 /// Longest wait before a configuration that FRRouting refused is offered again.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
@@ -45,10 +49,13 @@ pub struct Agent {
 #[derive(Debug)]
 struct State {
     acceptance: Acceptance,
-    wanted: Option<Config>,
+    wanted: Option<Arc<Config>>,
     report: Report,
     backoff: Backoff<()>,
+    /// When to try again, or to compare.
     next_look: Instant,
+    /// When to compare what FRRouting runs with to what it shall run with.
+    inspection: Instant,
 }
 
 impl Agent {
@@ -60,13 +67,18 @@ impl Agent {
             report: Report::default(),
             backoff: Backoff::new(Duration::from_secs(1), LONGEST_RETRY),
             next_look: Instant::now(),
+            inspection: Instant::now(),
         };
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = self.changed.take() => self.decide(&mut state),
                 () = self.frr.disturbed() => {}
-                () = tokio::time::sleep_until(state.next_look) => self.frr.doubt(),
+                () = tokio::time::sleep_until(state.next_look) => {
+                    if Instant::now() >= state.inspection {
+                        self.frr.doubt();
+                    }
+                }
             }
             self.converge(&mut state).await;
         }
@@ -92,7 +104,8 @@ impl Agent {
             self.metrics.update_errors.inc();
             state.report.status.last_conversion_result = format!("failed: {}", decision.problems.join("; "));
         }
-        state.wanted = Some(render::config(&decision.model, &self.settings(&snapshot)));
+        let wanted = render::config(&decision.model, &self.settings(&snapshot));
+        state.wanted = Some(Arc::new(wanted));
     }
 
     fn settings(&self, snapshot: &Snapshot) -> NodeSettings {
@@ -111,21 +124,29 @@ impl Agent {
             return;
         };
         let outcome = self.frr.bring_to(wanted).await;
-        state.next_look = Instant::now() + self.pause(&outcome, &mut state.backoff);
+        self.schedule(&outcome, state);
         self.log(&outcome);
         self.count(&outcome, &state.report);
         self.report(outcome, state);
     }
 
-    fn pause(&self, outcome: &Outcome, backoff: &mut Backoff<()>) -> Duration {
-        if outcome.is_success() {
-            backoff.succeeded(&());
-            INSPECTION
-        } else if self.frr.is_complete() {
-            backoff.failed(&())
-        } else {
-            SEARCH
+    /// While a daemon is away it is looked for often, but what the others run with is not compared more often than else.
+    fn schedule(&self, outcome: &Outcome, state: &mut State) {
+        let now = Instant::now();
+        if state.inspection <= now {
+            state.inspection = now + INSPECTION;
         }
+        if outcome.is_unverified {
+            state.inspection = state.inspection.min(now + VERIFICATION);
+        }
+        state.next_look = if outcome.is_success() {
+            state.backoff.succeeded(&());
+            state.inspection
+        } else if self.frr.is_complete() {
+            now + state.backoff.failed(&())
+        } else {
+            now + SEARCH
+        };
     }
 
     fn log(&self, outcome: &Outcome) {

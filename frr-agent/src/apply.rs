@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::select_all;
 use metallb_frr::config::{Config, redact};
 use metallb_frr::daemon::{Daemon, Version};
-use metallb_frr::diff::{Batch, plan};
+use metallb_frr::diff::{Batch, Plan, plan};
 
 use crate::vty::{Connection, Error};
 
@@ -27,17 +28,19 @@ pub struct Frr {
     limit: Duration,
     daemons: BTreeMap<Daemon, Connection>,
     version: Option<Version>,
-    /// What the daemons ran with when last asked.
+    /// What the daemons ran with when last asked, and have been told since.
     seen: Option<Seen>,
-    /// Whether somebody else may have changed that since.
+    /// Whether that may be wrong, so that they must be asked before anything else.
     is_doubtful: bool,
+    /// What they were found to run with, as far as they are there, when last asked.
+    settled: Option<Arc<Config>>,
     hasher: RandomState,
 }
 
 #[derive(Debug)]
 struct Seen {
-    /// Of the text, to tell without parsing that nothing has changed.
-    hash: u64,
+    /// Of the text, to tell without parsing that nothing has changed; `None` when more has been told since.
+    hash: Option<u64>,
     config: Config,
 }
 
@@ -63,6 +66,8 @@ pub struct Outcome {
     pub warned: Vec<Refused>,
     /// What kept the attempt from being finished, if anything did.
     pub unfinished: Option<String>,
+    /// FRRouting took all that was told, and was not yet asked what it runs with now. See [`Frr::doubt`].
+    pub is_unverified: bool,
 }
 
 impl Outcome {
@@ -101,6 +106,7 @@ impl Frr {
             version: None,
             seen: None,
             is_doubtful: true,
+            settled: None,
             hasher: RandomState::new(),
         }
     }
@@ -137,36 +143,51 @@ impl Frr {
         self.lose(daemon);
     }
 
-    /// Makes FRRouting run as `wanted`, changing nothing that is so already, and looks whether it does.
+    /// Makes FRRouting run as `wanted`, changing nothing that is so already.
+    ///
+    /// Whether it does is looked at, too, except after a change that all daemons took without a word: then the caller
+    /// looks later, for many changes at once ([`Outcome::is_unverified`]).
     ///
     /// A line that is refused does not keep other batches from being applied; a daemon that is away gets its part when
     /// it is back and this is called again.
     ///
-    /// Cost: a comparison with what FRRouting is known to run with, and if that differs the differing lines and a look
-    /// at the result, which is linear in the size of the configuration.
-    pub async fn bring_to(&mut self, wanted: &Config) -> Outcome {
+    /// Cost: nothing when the same is wanted as before and nothing is in doubt. Otherwise a comparison with what
+    /// FRRouting is known to run with, and the differing lines. A look is linear in the size of the configuration.
+    pub async fn bring_to(&mut self, wanted: &Arc<Config>) -> Outcome {
         let mut outcome = Outcome::default();
         self.connect(&mut outcome).await;
         self.converge(wanted, &mut outcome).await;
+        outcome.is_unverified = self.seen.as_ref().is_some_and(|seen| seen.hash.is_none());
         outcome
     }
 
-    async fn converge(&mut self, wanted: &Config, outcome: &mut Outcome) {
+    async fn converge(&mut self, wanted: &Arc<Config>, outcome: &mut Outcome) {
+        let may_trust = !self.is_doubtful;
         if self.is_doubtful {
             self.look(outcome).await;
+        }
+        if self
+            .settled
+            .as_ref()
+            .is_some_and(|settled| Arc::ptr_eq(settled, wanted))
+        {
+            return;
         }
         for round in 0..=ROUNDS {
             let (Some(version), Some(seen)) = (self.version, &self.seen) else {
                 return;
             };
-            let mut batches = plan(&seen.config, wanted, version).batches;
-            batches.retain(|batch| {
-                batch
-                    .daemons
-                    .iter()
-                    .any(|daemon| self.daemons.contains_key(daemon))
-            });
-            if batches.is_empty() || !outcome.refused.is_empty() {
+            let Plan { mut batches, result } = plan(&seen.config, wanted, version);
+            batches.retain(|batch| self.has_any(&batch.daemons));
+            if batches.is_empty() {
+                self.settled = seen.hash.is_some().then(|| Arc::clone(wanted));
+                return;
+            }
+            if !outcome.refused.is_empty() || round == ROUNDS {
+                // What comes next shall not be believed without a look.
+                self.is_doubtful = true;
+            }
+            if !outcome.refused.is_empty() {
                 return;
             }
             if round == ROUNDS {
@@ -175,14 +196,34 @@ impl Frr {
                 return;
             }
             outcome.warned.clear();
-            // Whatever happens now, what was seen is not what is.
-            self.is_doubtful = true;
-            for batch in &batches {
-                for (daemon, error) in transmit::transmit(&mut self.daemons, batch, outcome).await {
-                    self.fail(daemon, error, outcome);
-                }
+            self.tell(&batches, outcome).await;
+            let is_silent = outcome.is_success() && outcome.warned.is_empty();
+            if may_trust && is_silent && self.is_complete() {
+                (self.seen, self.is_doubtful) = (
+                    Some(Seen {
+                        hash: None,
+                        config: result,
+                    }),
+                    false,
+                );
+                return;
             }
             self.look(outcome).await;
+        }
+    }
+
+    fn has_any(&self, daemons: &[Daemon]) -> bool {
+        daemons.iter().any(|daemon| self.daemons.contains_key(daemon))
+    }
+
+    async fn tell(&mut self, batches: &[Batch], outcome: &mut Outcome) {
+        // Whatever happens now, what was seen is not what is.
+        self.is_doubtful = true;
+        self.settled = None;
+        for batch in batches {
+            for (daemon, error) in transmit::transmit(&mut self.daemons, batch, outcome).await {
+                self.fail(daemon, error, outcome);
+            }
         }
     }
 
@@ -200,8 +241,9 @@ impl Frr {
         for (daemon, error) in failures {
             self.fail(daemon, error, outcome);
         }
-        let hash = self.hasher.hash_one(&texts);
+        let hash = Some(self.hasher.hash_one(&texts));
         if self.seen.as_ref().is_none_or(|seen| seen.hash != hash) {
+            self.settled = None;
             let texts = texts.iter().map(|(daemon, text)| (*daemon, text.as_str()));
             let config = Config::running(texts, version);
             outcome.running = Some(config.redacted());
@@ -249,10 +291,11 @@ impl Frr {
     }
 
     fn lose(&mut self, daemon: Daemon) {
+        // One that was away before has changed nothing by being away still.
         if self.daemons.remove(&daemon).is_some() {
             tracing::warn!(daemon = %daemon, "connection to FRRouting lost");
+            self.is_doubtful = true;
         }
-        self.is_doubtful = true;
     }
 }
 
@@ -267,3 +310,6 @@ fn remainder(batches: &[Batch]) -> String {
     let telling: Vec<_> = telling.into_iter().map(|line| redact(line)).collect();
     format!("{count} lines do not take effect: {}", telling.join(" / "))
 }
+
+#[cfg(test)]
+mod tests;

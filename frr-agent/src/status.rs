@@ -14,12 +14,17 @@ use metallb_kit::dirty::Dirty;
 use metallb_kit::tasks::Tasks;
 use metallb_kit::watch::watch;
 use tokio::sync::watch as latest;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::FIELD_MANAGER;
 
 /// Two writes are at least this far apart, so that a busy node does not load the API server.
 const PACE: Duration = Duration::from_secs(1);
+
+/// So are two writes that show another running configuration and nothing else new: it is long, and with every address
+/// that comes or goes it is another one.
+const CONFIG_PACE: Duration = Duration::from_secs(10);
 
 /// Longest running configuration that is published, in bytes. An object in etcd must stay below 1.5 MiB.
 const LONGEST_CONFIG: usize = 512 * 1024;
@@ -48,6 +53,7 @@ pub fn start(tasks: &Tasks, client: &Client, node_name: &str) -> Publisher {
         store,
         name: node_name.to_owned(),
         wanted,
+        config_written: None,
     };
     tasks.spawn("publish FRRNodeState", writer.run(changed, tasks.shutdown()));
     publisher
@@ -58,20 +64,25 @@ struct Writer {
     store: Store<FRRNodeState>,
     name: String,
     wanted: latest::Receiver<Option<Report>>,
+    /// When the running configuration was last published.
+    config_written: Option<Instant>,
 }
 
 impl Writer {
     async fn run(mut self, changed: Dirty<()>, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut backoff = Backoff::new(PACE, Duration::from_secs(60));
+        let mut due = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = changed.take() => {}
                 Ok(()) = self.wanted.changed() => {}
+                () = sleep_until(due) => {}
             }
             let pause = match self.write().await {
-                Ok(()) => {
+                Ok(later) => {
                     backoff.succeeded(&());
+                    due = later;
                     PACE
                 }
                 Err(error) => {
@@ -87,13 +98,14 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self) -> Result<(), metallb_kit::Error> {
+    /// Writes what differs and may be written now; returns when the rest may be.
+    async fn write(&mut self) -> Result<Option<Instant>, metallb_kit::Error> {
         let Some(Report { status, node_uid }) = self.wanted.borrow_and_update().clone() else {
-            return Ok(());
+            return Ok(None);
         };
         if node_uid.is_empty() {
             // The Node is gone, and the garbage collector takes its state along.
-            return Ok(());
+            return Ok(None);
         }
         let live = self.store.get(&ObjectRef::new(&self.name));
         let owner = OwnerReference {
@@ -120,12 +132,38 @@ impl Writer {
         if !live.as_deref().is_some_and(is_owned) {
             apply(&self.api, FIELD_MANAGER, &desired).await?;
         }
-        if live.as_ref().and_then(|live| live.status.as_ref()) != Some(&status) {
-            desired.metadata.owner_references = None;
-            desired.status = Some(status);
-            apply_status(&self.api, FIELD_MANAGER, &desired).await?;
+        let shown = live.as_ref().and_then(|live| live.status.as_ref());
+        if shown == Some(&status) {
+            return Ok(None);
         }
-        Ok(())
+        let due = self.config_written.map(|written| written + CONFIG_PACE);
+        let due =
+            due.filter(|due| *due > Instant::now() && shown.is_some_and(|shown| is_minor(shown, &status)));
+        if due.is_some() {
+            return Ok(due);
+        }
+        let shows_another_config = shown.is_none_or(|shown| shown.running_config != status.running_config);
+        desired.metadata.owner_references = None;
+        desired.status = Some(status);
+        apply_status(&self.api, FIELD_MANAGER, &desired).await?;
+        if shows_another_config {
+            self.config_written = Some(Instant::now());
+        }
+        Ok(None)
+    }
+}
+
+/// Whether the two differ in the running configuration only.
+fn is_minor(shown: &FRRNodeStateStatus, wanted: &FRRNodeStateStatus) -> bool {
+    shown.last_conversion_result == wanted.last_conversion_result
+        && shown.last_reload_result == wanted.last_reload_result
+}
+
+/// Waits for a point in time, or for ever if there is none.
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

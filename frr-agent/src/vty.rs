@@ -43,6 +43,7 @@ pub struct Connection {
     socket: PathBuf,
     stream: UnixStream,
     decoder: Decoder,
+    buffer: Vec<u8>,
     limit: Duration,
 }
 
@@ -66,6 +67,7 @@ impl Connection {
             socket: socket.to_owned(),
             stream,
             decoder: Decoder::new(),
+            buffer: vec![0; 64 * 1024],
             limit,
         };
         connection.limit = limit.min(CONNECT_LIMIT);
@@ -90,14 +92,13 @@ impl Connection {
             .write_all(&encode(command))
             .await
             .map_err(|source| self.broken(source))?;
-        let mut buffer = vec![0; 64 * 1024];
         loop {
             if let Some(reply) = self.decoder.reply() {
                 return Ok(reply);
             }
             let read = self
                 .stream
-                .read(&mut buffer)
+                .read(&mut self.buffer)
                 .await
                 .map_err(|source| self.broken(source))?;
             if read == 0 {
@@ -105,7 +106,7 @@ impl Connection {
                     socket: self.socket.clone(),
                 });
             }
-            self.decoder.push(buffer.get(..read).unwrap_or_default());
+            self.decoder.push(self.buffer.get(..read).unwrap_or_default());
         }
     }
 

@@ -95,7 +95,9 @@ async fn send_line(receivers: &mut [Receiver<'_>], line: &str, outcome: &mut Out
             // Often the line has taken effect all the same; a look at the result will tell.
             Status::Warning => {
                 is_taken = true;
-                outcome.warned.push(refusal(receiver.daemon, line, &text));
+                if outcome.warned.len() < MOST_REFUSALS {
+                    outcome.warned.push(refusal(receiver.daemon, line, &text));
+                }
             }
             status => {
                 receiver.place.refuse(line, status);
