@@ -1,6 +1,6 @@
 //! BGPSessionStates: one per BGP session of this node, and none for sessions that are gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use metallb_kit::backoff::Backoff;
 use metallb_kit::dirty::Dirty;
 use metallb_kit::tasks::Tasks;
 use metallb_kit::watch::{Change, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Sessions;
@@ -31,6 +32,10 @@ const VRF: &str = "frrk8s.metallb.io/vrf";
 
 /// Two rounds of writes are at least this far apart, so that a flapping peer does not load the API server.
 const PACE: Duration = Duration::from_millis(500);
+
+/// How long the state of a session that is not established is shown, before another such state is. A peer that cannot be
+/// reached is tried for ever, and passes through several states each time.
+const ATTEMPT_PACE: Duration = Duration::from_secs(10);
 
 /// Whose sessions they are.
 #[derive(Clone, Debug)]
@@ -61,6 +66,7 @@ pub fn start(tasks: &Tasks, client: &Client, owner: Owner, sessions: Shared, cha
         owner,
         reference: None,
         sessions,
+        written: HashMap::new(),
     };
     tasks.spawn("publish BGPSessionStates", writer.run(changed, tasks.shutdown()));
 }
@@ -72,6 +78,8 @@ struct Writer {
     owner: Owner,
     reference: Option<OwnerReference>,
     sessions: Shared,
+    /// When the status of an object was last written, by its name.
+    written: HashMap<String, Instant>,
 }
 
 impl Writer {
@@ -81,14 +89,17 @@ impl Writer {
             ready = self.live.wait_until_ready() => ready?,
         }
         let mut backoff = Backoff::new(PACE, Duration::from_secs(60));
+        let mut due = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = changed.take() => {}
+                () = sleep_until(due) => {}
             }
             let pause = match self.write().await {
-                Ok(()) => {
+                Ok(later) => {
                     backoff.succeeded(&());
+                    due = later;
                     PACE
                 }
                 Err(error) => {
@@ -104,8 +115,9 @@ impl Writer {
         }
     }
 
-    /// Writes what differs. Cost: O(sessions), one or two calls per session that differs.
-    async fn write(&mut self) -> Result<(), Error> {
+    /// Writes what differs and may be written now; returns when the rest may be. Cost: O(sessions), one or two calls per
+    /// session that differs.
+    async fn write(&mut self) -> Result<Option<Instant>, Error> {
         self.find_owner().await;
         let wanted = desired(&self.sessions.get(), &self.owner, self.reference.as_ref());
         let live: BTreeMap<String, Arc<BGPSessionState>> = self
@@ -117,13 +129,28 @@ impl Writer {
         for name in live.keys().filter(|name| !wanted.contains_key(*name)) {
             delete(&self.api, name).await?;
         }
+        self.written.retain(|name, _| wanted.contains_key(name));
+        let mut due: Option<Instant> = None;
         for (name, state) in &wanted {
-            self.write_one(live.get(name).map(AsRef::as_ref), state).await?;
+            let live = live.get(name).map(AsRef::as_ref);
+            let later = self.written.get(name).map(|written| *written + ATTEMPT_PACE);
+            let later = later
+                .filter(|later| *later > Instant::now() && live.is_some_and(|live| is_attempt(live, state)));
+            if let Some(later) = later {
+                due = Some(due.map_or(later, |due| due.min(later)));
+            } else if self.write_one(live, state).await? {
+                self.written.insert(name.clone(), Instant::now());
+            }
         }
-        Ok(())
+        Ok(due)
     }
 
-    async fn write_one(&self, live: Option<&BGPSessionState>, wanted: &BGPSessionState) -> Result<(), Error> {
+    /// Returns whether there was a status to write.
+    async fn write_one(
+        &self,
+        live: Option<&BGPSessionState>,
+        wanted: &BGPSessionState,
+    ) -> Result<bool, Error> {
         if !live.is_some_and(|live| has_metadata(live, wanted)) {
             let plain = BGPSessionState {
                 status: None,
@@ -141,8 +168,9 @@ impl Writer {
                 ..wanted.clone()
             };
             apply_status(&self.api, FIELD_MANAGER, &status).await?;
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Without its owner a session is shown all the same; it is then cleared away by the next agent of this node.
@@ -156,6 +184,26 @@ impl Writer {
                 tracing::warn!(error = %format!("{:#}", anyhow::Error::from(error)), "own pod not found");
             }
         }
+    }
+}
+
+/// Whether all that is new is how far an attempt to establish the session has come.
+fn is_attempt(live: &BGPSessionState, wanted: &BGPSessionState) -> bool {
+    let (Some(live), Some(wanted)) = (&live.status, &wanted.status) else {
+        return false;
+    };
+    let is_open = |state: &str| !state.is_empty() && state != "Established";
+    live.bgp_status != wanted.bgp_status
+        && is_open(&live.bgp_status)
+        && is_open(&wanted.bgp_status)
+        && live.bfd_status == wanted.bfd_status
+}
+
+/// Waits for a point in time, or for ever if there is none.
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -293,6 +341,26 @@ mod tests {
         let shown = desired(&sessions, &owner(), None);
         assert_eq!(shown.len(), 2);
         assert!(shown.keys().all(|name| name.starts_with("worker-a-")));
+    }
+
+    #[rstest::rstest]
+    #[case::up("Active", "Established", false)]
+    #[case::down("Established", "Idle", false)]
+    #[case::trying("Idle", "Active", true)]
+    #[case::nothing_new("Idle", "Idle", false)]
+    #[case::never_shown("", "Idle", false)]
+    fn only_attempts_to_connect_can_wait(#[case] shown: &str, #[case] state: &str, #[case] expected: bool) {
+        let session = |state: &str| Neighbor {
+            peer: "192.0.2.1".into(),
+            state: state.into(),
+            ..Neighbor::default()
+        };
+        let object = |text: &str| state_of(&session(text));
+        assert_eq!(is_attempt(&object(shown), &object(state)), expected);
+    }
+
+    fn state_of(session: &Neighbor) -> BGPSessionState {
+        state(session, &owner(), None)
     }
 
     #[test]
