@@ -14,7 +14,7 @@ use crate::config::{Effect, Peer, PeerAddress, PeerPassword, Problem, RemoteAsn}
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Sessions {
     pub(super) routers: Vec<SessionRouter>,
-    /// Peers that cannot run here.
+    /// Peers that cannot run here, or not as they stand.
     pub(super) problems: Vec<Problem>,
 }
 
@@ -64,6 +64,7 @@ impl Sessions {
                 continue;
             }
             accepted.insert(peer);
+            problems.extend(useless_local_asn(peer));
             let router = routers
                 .entry(router_order(peer))
                 .or_insert_with(|| SessionRouter {
@@ -143,6 +144,29 @@ fn unknown_profile(policy: &Policy, peer: &Peer) -> Option<String> {
     })
 }
 
+/// FRR refuses another local AS number towards a peer in our own AS.
+fn useless_local_asn(peer: &Peer) -> Option<Problem> {
+    let asn = peer
+        .local_asn
+        .filter(|asn| is_internal(peer) && *asn != peer.my_asn)?;
+    Some(Problem {
+        kind: "BGPPeer",
+        name: peer.name.clone(),
+        message: format!(
+            "localASN {asn} has no effect, because the peer is in AS {} as we are: remove spec.localASN",
+            peer.my_asn
+        ),
+        effect: Effect::Partly,
+    })
+}
+
+fn is_internal(peer: &Peer) -> bool {
+    match peer.remote {
+        RemoteAsn::Asn(asn) => asn == peer.my_asn,
+        RemoteAsn::Dynamic(relation) => relation == DynamicASN::Internal,
+    }
+}
+
 /// Routers are listed in the order of this text.
 fn router_order(peer: &Peer) -> String {
     let id = peer
@@ -183,7 +207,6 @@ fn neighbor(peer: &Peer, secrets: SecretHandling) -> Neighbor {
         PeerAddress::Address(address) => (Some(address.to_string()), None),
         PeerAddress::Interface(interface) => (None, Some(interface.clone())),
     };
-    let internal = asn == Some(peer.my_asn) || dynamic_asn == Some(DynamicASN::Internal);
     let mut neighbor = Neighbor {
         address,
         asn,
@@ -197,8 +220,10 @@ fn neighbor(peer: &Peer, secrets: SecretHandling) -> Neighbor {
         hold_time: peer.timers.as_ref().map(|(hold, _)| (*hold).into()),
         interface,
         keepalive_time: peer.timers.as_ref().map(|(_, keepalive)| (*keepalive).into()),
-        // FRR refuses another local AS number towards a peer in our own AS, and one that is the router's own.
-        local_asn: peer.local_asn.filter(|asn| !internal && *asn != peer.my_asn),
+        // FRR also refuses one that is the router's own.
+        local_asn: peer
+            .local_asn
+            .filter(|asn| !is_internal(peer) && *asn != peer.my_asn),
         port: Some(peer.port),
         source_address: peer.source_address.map(|address| address.to_string()),
         ..Neighbor::default()

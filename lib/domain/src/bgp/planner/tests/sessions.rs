@@ -137,6 +137,13 @@ fn session_settings_are_passed_on() {
         tor2.get("localASN").is_none(),
         "an internal peer cannot be shown another AS number"
     );
+    let problems: Vec<_> = world.planner.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "BGPPeer tor2: localASN 64999 has no effect, because the peer is in AS 64610 as we are: remove spec.localASN"
+        ]
+    );
     let profiles: Vec<_> = world
         .bgp("edge-a")
         .bfd_profiles
