@@ -21,6 +21,9 @@ mod service_status;
 mod withdraw;
 mod writer;
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kube::Client;
 use metallb_domain::bgp::{Planner, SecretHandling};
 use metallb_domain::config::Config;
@@ -34,6 +37,7 @@ use engine::Engine;
 use inputs::{Awaited, Inputs, Scope};
 use publish::Publisher;
 use report::Reporter;
+use withdraw::withdraw;
 
 pub(crate) use metrics::Metrics;
 
@@ -83,34 +87,44 @@ impl Order {
     }
 }
 
-/// Plans and publishes while there is an installation, and withdraws everything when it is removed. `namespace` is
-/// MetalLB's own. Only one replica may do this at a time. Ends on `shutdown`, leaving everything announced.
+/// Plans and publishes while there is an installation, and withdraws everything when it is removed; `withdrawn` then
+/// says that it is done. `namespace` is MetalLB's own. Only one replica may do this at a time. Ends on `shutdown`,
+/// leaving everything announced.
 pub(crate) async fn run(
     client: Client,
     namespace: String,
     mut settings: latest::Receiver<Settings>,
+    withdrawn: latest::Sender<bool>,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut last: Option<Order> = None;
+    let mut publishing: Option<String> = None;
+    // Namespaces that may hold FRRConfigurations of ours and should not.
+    let mut left = BTreeSet::new();
     loop {
         let now = settings.borrow_and_update().clone();
         let order = Order::of(&now, &namespace);
-        if let Some(last) = &last
-            && let Some(order) = &order
-            && last.frr_namespace != order.frr_namespace
-        {
-            withdraw::frr_configurations(&client, &last.frr_namespace).await;
-        }
-        if now == Settings::Removed {
-            let frr_namespace = last.as_ref().map_or(&namespace, |last| &last.frr_namespace);
-            withdraw::everything(&client, &namespace, frr_namespace).await;
-        }
+        leave(&mut left, &mut publishing, &now, order.as_ref());
+        let reports_in = matches!(now, Settings::Removed { .. }).then_some(namespace.as_str());
+        withdrawn.send_replace(false);
+        let done = AtomicBool::new(false);
         let tasks = Tasks::new();
         let work = async {
-            match &order {
-                Some(order) => serve(&tasks, &client, order, &metrics).await,
-                None => std::future::pending().await,
+            let withdraw = async {
+                withdraw(&client, &left, reports_in).await;
+                done.store(true, Ordering::Relaxed);
+                withdrawn.send_replace(reports_in.is_some());
+                std::future::pending().await
+            };
+            let serve = async {
+                match &order {
+                    Some(order) => serve(&tasks, &client, order, &metrics).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                result = withdraw => result,
+                result = serve => result,
             }
         };
         let outcome = tokio::select! {
@@ -122,7 +136,28 @@ pub(crate) async fn run(
         if let Some(outcome) = outcome {
             return outcome;
         }
-        last = order.or(last).filter(|_| now != Settings::Removed);
+        if done.into_inner() {
+            left.clear();
+        }
+    }
+}
+
+/// Notes in `left` which namespaces are published to no more, and in `publishing` which one is.
+fn leave(
+    left: &mut BTreeSet<String>,
+    publishing: &mut Option<String>,
+    now: &Settings,
+    order: Option<&Order>,
+) {
+    match (now, order) {
+        (Settings::Removed { frr_namespaces }, _) => {
+            left.extend(frr_namespaces.iter().cloned().chain(publishing.take()));
+        }
+        (_, Some(order)) => {
+            left.extend(publishing.replace(order.frr_namespace.clone()));
+            left.remove(&order.frr_namespace);
+        }
+        _ => {}
     }
 }
 
@@ -154,7 +189,7 @@ async fn serve(tasks: &Tasks, client: &Client, order: &Order, metrics: &Metrics)
         metrics.clone(),
         look_again,
     );
-    let reporter = Reporter::follow(tasks, client, &order.scope.namespace, &awaited);
+    let reporter = Reporter::follow(tasks, client, &order.scope.namespace, &awaited, metrics.clone());
     let mut engine = Engine {
         inputs,
         planner: Planner::new(order.ignore_exclude_label),
@@ -189,4 +224,41 @@ fn spawn(tasks: &Tasks, name: &'static str, work: impl Future<Output = ()> + Sen
             () = shutdown.cancelled() => Ok(()),
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installed(frr_namespace: &str) -> Settings {
+        Settings::Installed {
+            backend: Backend::FrrK8sExternal {
+                namespace: frr_namespace.to_owned(),
+                secret_passthrough: false,
+            },
+            frr_namespace: frr_namespace.to_owned(),
+            load_balancer_class: None,
+            ignore_exclude_lb: false,
+        }
+    }
+
+    /// What is left behind after each of `settings`.
+    fn left(settings: &[Settings]) -> Vec<Vec<String>> {
+        let (mut left, mut publishing) = (BTreeSet::new(), None);
+        let steps = settings.iter().map(|now| {
+            leave(&mut left, &mut publishing, now, Order::of(now, "lb").as_ref());
+            left.iter().cloned().collect()
+        });
+        steps.collect()
+    }
+
+    #[test]
+    fn namespaces_are_withdrawn_from_when_they_are_left_and_not_while_they_are_used() {
+        let removed = Settings::Removed {
+            frr_namespaces: BTreeSet::from(["lb".to_owned()]),
+        };
+        let steps = left(&[installed("a"), installed("b"), installed("a"), removed.clone()]);
+        assert_eq!(steps, [vec![], vec!["a"], vec!["b"], vec!["a", "b", "lb"]]);
+        assert_eq!(left(&[Settings::Unknown, removed]), [vec![], vec!["lb"]]);
+    }
 }

@@ -11,6 +11,7 @@
 //! deployed for it, marks the MetalLB object for another look. A look at an installation that is as it should be costs
 //! no call to the API server at all.
 
+pub(crate) mod account;
 pub(crate) mod apply;
 pub(crate) mod environment;
 pub(crate) mod metrics;
@@ -25,10 +26,11 @@ pub(crate) mod takeover;
 pub(crate) mod validate;
 pub(crate) mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use kube::Client;
+use metallb_crds::metallb::MetalLB;
 use metallb_kit::backoff::Backoff;
 use metallb_kit::http::Gate;
 use metallb_kit::tasks::Tasks;
@@ -40,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use environment::Environment;
 use metrics::Metrics;
 use observed::{MetalLbKey, Observed};
-use reconcile::{Next, Reconciler};
+use reconcile::{BgpPart, Next, Reconciler};
 use validate::{Backend, ValidMetalLb};
 
 /// A look that nothing asked for, in case a change was missed.
@@ -53,7 +55,10 @@ pub(crate) enum Settings {
     #[default]
     Unknown,
     /// There is no installation: withdraw what was published for it.
-    Removed,
+    Removed {
+        /// The namespaces in which FRRConfigurations of it may be.
+        frr_namespaces: BTreeSet<String>,
+    },
     /// There is one.
     Installed {
         /// The effective backend.
@@ -69,16 +74,34 @@ pub(crate) enum Settings {
 
 impl Settings {
     fn installed(metallb: &ValidMetalLb, environment: &Environment) -> Self {
-        let frr_namespace = match &metallb.backend {
-            Backend::Frr | Backend::FrrK8s => environment.namespace.clone(),
-            Backend::FrrK8sExternal { namespace, .. } => namespace.clone(),
-        };
         Settings::Installed {
             backend: metallb.backend.clone(),
-            frr_namespace,
+            frr_namespace: frr_namespace(&metallb.backend, environment).to_owned(),
             load_balancer_class: metallb.load_balancer_class.clone(),
             ignore_exclude_lb: metallb.ignore_exclude_lb,
         }
+    }
+
+    /// After the end of `metallb`. When that is not known any more, or never made sense, FRRConfigurations may also be
+    /// where an external agent looks for them by default.
+    fn removed(metallb: Option<&MetalLB>, environment: &Environment) -> Self {
+        let valid = metallb.and_then(|metallb| validate::validate(metallb, environment).ok());
+        let elsewhere = match &valid {
+            Some(valid) => Some(frr_namespace(&valid.backend, environment)),
+            None => environment.external_namespace.as_deref(),
+        };
+        let namespaces = [Some(environment.namespace.as_str()), elsewhere];
+        Settings::Removed {
+            frr_namespaces: namespaces.into_iter().flatten().map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// Where the FRRConfigurations of a backend are.
+fn frr_namespace<'a>(backend: &'a Backend, environment: &'a Environment) -> &'a str {
+    match backend {
+        Backend::Frr | Backend::FrrK8s => &environment.namespace,
+        Backend::FrrK8sExternal { namespace, .. } => namespace,
     }
 }
 
@@ -87,6 +110,7 @@ pub(crate) struct Lifecycle {
     observed: Observed,
     reconciler: Reconciler,
     settings: latest::Receiver<Settings>,
+    withdrawn: latest::Sender<bool>,
 }
 
 impl Lifecycle {
@@ -114,16 +138,27 @@ impl Lifecycle {
             }
         });
         let (sender, settings) = latest::channel(Settings::default());
+        let (withdrawn, is_withdrawn) = latest::channel(false);
+        let bgp = BgpPart {
+            settings: sender,
+            withdrawn: is_withdrawn,
+        };
         Ok(Self {
-            reconciler: Reconciler::new(client.clone(), environment, observed.clone(), metrics, sender),
+            reconciler: Reconciler::new(client.clone(), environment, observed.clone(), metrics, bgp),
             observed,
             settings,
+            withdrawn,
         })
     }
 
     /// What the MetalLB object says, for the part that plans BGP.
     pub(crate) fn settings(&self) -> latest::Receiver<Settings> {
         self.settings.clone()
+    }
+
+    /// Where the part that plans BGP says whether it has withdrawn everything after a [`Settings::Removed`].
+    pub(crate) fn withdrawn(&self) -> latest::Sender<bool> {
+        self.withdrawn.clone()
     }
 
     /// Reconciles until `shutdown`, one object after the other. Only one replica may do this at a time.
@@ -182,5 +217,34 @@ impl Lifecycle {
         }
         wake.insert(key.clone(), Instant::now() + wait);
         self.reconciler.count(result, started.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_an_unknown_installation_published_may_be_in_the_default_place_too() {
+        let mut variables = environment::tests::variables();
+        variables.insert("FRRK8S_EXTERNAL_NAMESPACE".to_owned(), "frr".to_owned());
+        let environment = Environment::from_variables(variables).unwrap();
+        let removed = |spec: Option<Value>| {
+            let metallb = spec.map(|spec| -> MetalLB {
+                serde_json::from_value(json!({"metadata": {"name": "metallb"}, "spec": spec})).unwrap()
+            });
+            match Settings::removed(metallb.as_ref(), &environment) {
+                Settings::Removed { frr_namespaces } => Vec::from_iter(frr_namespaces),
+                other => panic!("{other:?}"),
+            }
+        };
+        let own = environment.namespace.as_str();
+        let elsewhere = json!({"bgpBackend": "frr-k8s-external", "frrk8sConfig": {"namespace": "else"}});
+        assert_eq!(removed(Some(json!({"bgpBackend": "frr-k8s"}))), [own]);
+        assert_eq!(removed(Some(elsewhere)), ["else", own]);
+        assert_eq!(removed(Some(json!({"bgpBackend": "nonsense"}))), ["frr", own]);
+        assert_eq!(removed(None), ["frr", own]);
     }
 }

@@ -54,6 +54,7 @@ async fn main() -> anyhow::Result<()> {
         client.clone(),
         namespace.clone(),
         lifecycle.settings(),
+        lifecycle.withdrawn(),
         bgp_metrics,
         shutdown.clone(),
     )

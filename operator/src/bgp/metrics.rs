@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     plan: Histogram,
     writes: IntCounterVec,
     pending: IntGauge,
+    statuses_full: IntGauge,
 }
 
 impl Metrics {
@@ -54,6 +55,10 @@ impl Metrics {
                 "metallb_operator_frrconfiguration_pending",
                 "FRRConfigurations waiting to be written.",
             )?,
+            statuses_full: IntGauge::new(
+                "metallb_operator_servicebgpstatus_full_bool",
+                "1 while Services are without a ServiceBGPStatus because there are too many.",
+            )?,
         };
         registry.register(Box::new(metrics.updates.clone()))?;
         registry.register(Box::new(metrics.update_errors.clone()))?;
@@ -62,6 +67,7 @@ impl Metrics {
         registry.register(Box::new(metrics.plan.clone()))?;
         registry.register(Box::new(metrics.writes.clone()))?;
         registry.register(Box::new(metrics.pending.clone()))?;
+        registry.register(Box::new(metrics.statuses_full.clone()))?;
         Ok(metrics)
     }
 
@@ -88,5 +94,10 @@ impl Metrics {
     /// So many FRRConfigurations wait.
     pub(super) fn pending(&self, count: usize) {
         self.pending.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Whether Services are without a ServiceBGPStatus because there are too many.
+    pub(super) fn statuses_full(&self, full: bool) {
+        self.statuses_full.set(i64::from(full));
     }
 }

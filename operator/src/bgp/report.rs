@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use super::configuration_state;
 use super::inputs::{Awaited, Inputs, lock};
+use super::metrics::Metrics;
 use super::published::MANAGER;
 use super::service_status::{Action, Statuses};
 use super::writer::work_off;
@@ -49,6 +50,7 @@ pub(super) struct Reporter {
     namespace: String,
     events: mpsc::Sender<Announcement>,
     waiting_events: Arc<Mutex<Option<mpsc::Receiver<Announcement>>>>,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -72,7 +74,13 @@ struct Announcement {
 
 impl Reporter {
     /// Watches the objects in `namespace` that the reports are written to.
-    pub(super) fn follow(tasks: &Tasks, client: &Client, namespace: &str, awaited: &Awaited) -> Self {
+    pub(super) fn follow(
+        tasks: &Tasks,
+        client: &Client,
+        namespace: &str,
+        awaited: &Awaited,
+        metrics: Metrics,
+    ) -> Self {
         let (events, waiting_events) = mpsc::channel(EVENTS);
         let reporter = Self {
             books: Arc::default(),
@@ -81,6 +89,7 @@ impl Reporter {
             namespace: namespace.to_owned(),
             events,
             waiting_events: Arc::new(Mutex::new(Some(waiting_events))),
+            metrics,
         };
         reporter.follow_statuses(tasks, awaited);
         reporter.follow_state(tasks, awaited);
@@ -184,7 +193,8 @@ impl Reporter {
 
     fn report_statuses(&self, planner: &Planner, inputs: &Inputs, changes: &Changes) {
         let mut books = lock(&self.books);
-        for name in &changes.service_nodes {
+        // Another Node of the same name is another owner, even if all is announced as before.
+        for name in changes.nodes.union(&changes.service_nodes) {
             match inputs.node(name).and_then(|node| owner(&node)) {
                 Some(owner) => books.owners.insert(Arc::clone(name), owner),
                 None => books.owners.remove(name),
@@ -199,6 +209,12 @@ impl Reporter {
                 changed.extend(books.statuses.set(key, name, Some(planner.peers_on(key, name))));
             }
         }
+        if books.statuses.has_room_again() {
+            for key in planner.services() {
+                changed.extend(books.statuses.set_service(key, planner.peers_by_node(key)));
+            }
+        }
+        self.metrics.statuses_full(books.statuses.is_full());
         drop(books);
         for name in changed {
             self.dirty.mark(Work::ServiceStatus(name));

@@ -14,15 +14,32 @@ use metallb_domain::bgp::{NodeName, ServiceKey};
 /// holds; beyond the limit further Services have none.
 const LIMIT: usize = 20_000;
 
+/// Start of the objects' names.
+const PREFIX: &str = "bgp-";
+
 /// The peers of a Service on one node, sorted by name.
 pub(super) type Peers = Arc<[Arc<str>]>;
 
 /// What shall be and what is, by object name.
-#[derive(Default)]
 pub(super) struct Statuses {
+    limit: usize,
+    /// Some Service was left without an object because of the limit.
+    full: bool,
     wanted: HashMap<String, (ServiceKey, NodeName, Peers)>,
     nodes: HashMap<ServiceKey, BTreeSet<NodeName>>,
     live: HashMap<String, Arc<ServiceBGPStatus>>,
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self {
+            limit: LIMIT,
+            full: false,
+            wanted: HashMap::new(),
+            nodes: HashMap::new(),
+            live: HashMap::new(),
+        }
+    }
 }
 
 /// What to do about one object.
@@ -57,7 +74,13 @@ impl Statuses {
             }
             return self.wanted.remove(&name).map(|_| name);
         };
-        if known.is_none() && self.wanted.len() >= LIMIT {
+        if known.is_none() && self.wanted.len() >= self.limit {
+            if !std::mem::replace(&mut self.full, true) {
+                tracing::warn!(
+                    limit = self.limit,
+                    "too many ServiceBGPStatus objects: further Services and nodes get none"
+                );
+            }
             return None;
         }
         self.nodes
@@ -70,6 +93,19 @@ impl Statuses {
         self.wanted
             .insert(name.clone(), (key.clone(), Arc::clone(node), peers));
         Some(name)
+    }
+
+    /// Whether some Service has been left without an object because there are too many.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// True once when it was full and there is room again, hence all Services must be set anew. Some distance from the
+    /// limit keeps that rare.
+    pub(super) fn has_room_again(&mut self) -> bool {
+        let again = self.full && self.wanted.len() < self.limit - self.limit / 10;
+        self.full &= !again;
+        again
     }
 
     /// Notes the object as it is in the cluster.
@@ -149,7 +185,13 @@ fn name(key: &ServiceKey, node: &NodeName) -> String {
     let hash = text.bytes().fold(offset, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     });
-    format!("bgp-{hash:032x}")
+    format!("{PREFIX}{hash:032x}")
+}
+
+/// Whether an object of this name is one of ours: those of MetalLB's speaker have short random names.
+pub(super) fn is_name(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .is_some_and(|hash| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -169,6 +211,7 @@ mod tests {
         let changed = statuses.set_service(&key, both.clone());
         assert_eq!(changed.len(), 2);
         assert!(statuses.set_service(&key, both).is_empty());
+        assert!(is_name(&changed[0]) && !is_name("bgp-x7k2p") && !is_name("l2-x7k2p"));
         let Action::Write(object) = statuses.action(&changed[0], "lb", None) else {
             panic!()
         };
@@ -185,5 +228,22 @@ mod tests {
         let gone = statuses.set_service(&key, BTreeMap::new());
         assert_eq!(gone.len(), 2);
         assert_eq!(statuses.action(&changed[0], "lb", None), Action::Delete);
+    }
+    #[test]
+    fn services_beyond_the_limit_get_their_objects_when_there_is_room() {
+        let mut statuses = Statuses {
+            limit: 2,
+            ..Statuses::default()
+        };
+        let node: NodeName = "edge-a".into();
+        let keys = ["a", "b", "c"].map(|name| ServiceKey::new("shop", name));
+        let set = |statuses: &mut Statuses, key| statuses.set(key, &node, Some(peers(&["tor1"]))).is_some();
+        assert!(set(&mut statuses, &keys[0]) && set(&mut statuses, &keys[1]));
+        assert!(!statuses.is_full());
+        assert!(!set(&mut statuses, &keys[2]) && statuses.is_full());
+        assert!(!statuses.has_room_again());
+        statuses.set(&keys[0], &node, None);
+        assert!(statuses.has_room_again() && !statuses.is_full());
+        assert!(set(&mut statuses, &keys[2]) && !statuses.has_room_again());
     }
 }

@@ -194,7 +194,8 @@ impl Observed {
         }
     }
 
-    fn lose_metallb(&self, metallb: &MetalLB) {
+    /// Removes a MetalLB object, unless another one of that name has taken its place.
+    pub(crate) fn lose_metallb(&self, metallb: &MetalLB) {
         let key = metallb_key(metallb);
         let mut state = self.lock();
         if state

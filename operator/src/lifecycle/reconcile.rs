@@ -15,10 +15,11 @@ use metallb_kit::events::{EventType, Events};
 use tokio::sync::watch as latest;
 use tokio::time::Instant;
 
+use super::account::tied_to_account;
 use super::apply::{Applier, Outcome, explain};
 use super::environment::Environment;
 use super::metrics::Metrics;
-use super::object::Key;
+use super::object::{Desired, Key, Kind};
 use super::observed::{MetalLbKey, Observed};
 use super::prune::{remove, surplus};
 use super::readiness::{Component, Problem};
@@ -62,6 +63,14 @@ impl ReconcileError {
     }
 }
 
+/// The two ways between this and the part that plans BGP.
+pub(crate) struct BgpPart {
+    /// What that part shall do.
+    pub settings: latest::Sender<Settings>,
+    /// Whether it has withdrawn everything after a [`Settings::Removed`].
+    pub withdrawn: latest::Receiver<bool>,
+}
+
 /// Does what MetalLB objects ask for.
 pub(crate) struct Reconciler {
     client: Client,
@@ -70,7 +79,7 @@ pub(crate) struct Reconciler {
     applier: Applier,
     events: Events,
     metrics: Metrics,
-    settings: latest::Sender<Settings>,
+    bgp: BgpPart,
     /// What was found out about the pods of a workload, and when.
     pods: HashMap<String, (Instant, Vec<Problem>)>,
 }
@@ -82,7 +91,7 @@ impl Reconciler {
         environment: Environment,
         observed: Observed,
         metrics: Metrics,
-        settings: latest::Sender<Settings>,
+        bgp: BgpPart,
     ) -> Self {
         let applier = Applier::new(client.clone(), &environment.namespace, observed.clone());
         Self {
@@ -92,7 +101,7 @@ impl Reconciler {
             observed,
             applier,
             metrics,
-            settings,
+            bgp,
             pods: HashMap::new(),
         }
     }
@@ -136,7 +145,7 @@ impl Reconciler {
     /// Tells the BGP part what is in force now.
     fn announce(&self, valid: &ValidMetalLb) {
         let settings = Settings::installed(valid, &self.environment);
-        self.settings.send_if_modified(|known| {
+        self.bgp.settings.send_if_modified(|known| {
             let changed = *known != settings;
             *known = settings;
             changed
@@ -150,7 +159,9 @@ impl Reconciler {
         let mut changes = BTreeMap::<&str, Vec<String>>::new();
         let mut failures = Vec::new();
         for object in &desired {
-            match self.applier.apply(object, &valid.uid).await {
+            // By now the ServiceAccounts are applied.
+            let tied = self.tied_to_account(object);
+            match self.applier.apply(&tied, &valid.uid).await {
                 Ok(Outcome::Unchanged) => {}
                 Ok(outcome) => {
                     if outcome == Outcome::Repaired {
@@ -181,6 +192,17 @@ impl Reconciler {
             components: self.components(&desired).await,
             failures,
         }
+    }
+
+    fn tied_to_account(&self, object: &Desired) -> Desired {
+        let live = self.observed.deployed(&object.key);
+        tied_to_account(object, live.as_deref(), |name| {
+            let account = Key {
+                kind: Kind::ServiceAccount,
+                name: name.to_owned(),
+            };
+            self.observed.deployed(&account)?.metadata.uid.clone()
+        })
     }
 
     /// Removes everything that is deployed, not wanted and picked; returns what was removed and what could not be.

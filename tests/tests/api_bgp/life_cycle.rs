@@ -1,7 +1,9 @@
 //! From a running MetalLB to this operator, and to nothing.
 
 use anyhow::ensure;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use metallb_crds::frrk8s::FRRConfiguration;
+use metallb_crds::metallb::ConfigurationState;
 use serde_json::json;
 
 use super::cluster::{CART, Cluster};
@@ -41,6 +43,73 @@ async fn nothing_is_written_without_an_installation_and_all_goes_with_it() {
             Ok(())
         })
         .await;
+}
+
+#[tokio::test]
+async fn what_was_published_elsewhere_goes_even_if_the_operator_was_down() {
+    let mut cluster = Cluster::bare().await;
+    cluster
+        .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "elsewhere"}}))
+        .await;
+    cluster.world.start_operator(&[]);
+    cluster
+        .world
+        .apply_metallb(json!({"bgpBackend": "frr-k8s-external", "frrk8sConfig": {"namespace": "elsewhere"}}))
+        .await;
+    let published: Api<FRRConfiguration> = Api::namespaced(cluster.client(), "elsewhere");
+    cluster
+        .world
+        .until("everything is published", async || {
+            let count = published.list(&ListParams::default()).await?.items.len();
+            ensure!(count == 3, "{count} objects");
+            Ok(())
+        })
+        .await;
+    cluster.world.stop_operator();
+    let metallbs = cluster.world.metallbs();
+    metallbs
+        .delete("metallb", &DeleteParams::default())
+        .await
+        .unwrap();
+    cluster.world.start_operator(&[]);
+    cluster
+        .world
+        .until("the installation is gone", async || {
+            ensure!(metallbs.get_opt("metallb").await?.is_none(), "it is there");
+            Ok(())
+        })
+        .await;
+    let left = published.list(&ListParams::default()).await.unwrap().items;
+    assert!(left.is_empty(), "the installation went before {left:?}");
+}
+
+#[tokio::test]
+async fn the_objects_of_metallbs_speaker_stay_as_long_as_there_is_no_installation() {
+    let mut cluster = Cluster::bare().await;
+    let spec = json!({"nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "edge-a"}}});
+    cluster
+        .apply(
+            &json!({"apiVersion": "frrk8s.metallb.io/v1beta1", "kind": "FRRConfiguration",
+            "metadata": {"name": "metallb-edge-a", "namespace": "metallb-system"}, "spec": spec}),
+        )
+        .await;
+    // The last thing an operator without an installation removes.
+    cluster
+        .apply(
+            &json!({"apiVersion": "metallb.io/v1beta1", "kind": "ConfigurationState",
+            "metadata": {"name": "operator", "namespace": "metallb-system"}}),
+        )
+        .await;
+    cluster.world.start_operator(&[]);
+    let states: Api<ConfigurationState> = Api::namespaced(cluster.client(), "metallb-system");
+    cluster
+        .world
+        .until("leftovers of an installation are removed", async || {
+            ensure!(states.get_opt("operator").await?.is_none(), "they are there");
+            Ok(())
+        })
+        .await;
+    assert!(cluster.configuration("edge-a").await.is_ok());
 }
 
 #[tokio::test]

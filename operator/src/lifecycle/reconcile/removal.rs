@@ -26,14 +26,18 @@ impl Reconciler {
         if in_its_place(metallb, &self.environment).is_err() || !write::has_finalizer(metallb) {
             return Ok(Next::Change);
         }
-        self.settings.send_replace(Settings::Removed);
+        self.withdraw(Some(metallb));
         let since = metallb
             .metadata
             .deletion_timestamp
             .as_ref()
             .map_or_else(now, |time| time.0);
         let (_, mut failures) = self.prune(&HashSet::new(), |key| is_workload(key.kind)).await;
-        let remaining = self.programs().await?;
+        let mut remaining = self.programs().await?;
+        if !*self.bgp.withdrawn.borrow() {
+            // What an agent of somebody else goes on to follow must not stay without anybody to remove it.
+            remaining.push("FRRConfigurations".to_owned());
+        }
         if !remaining.is_empty() && now().duration_since(since).unsigned_abs() < PODS_GONE {
             self.report(metallb, &Verdict::Removing { remaining }).await?;
             return Ok(Next::After(Duration::from_secs(1)));
@@ -47,12 +51,27 @@ impl Reconciler {
         }
         if self.observed.inventory().is_empty() {
             self.forget_nodes(metallb).await?;
-            self.observed
-                .see_metallb(write::set_finalizer(&self.client, metallb, false).await?);
+            let stored = write::set_finalizer(&self.client, metallb, false).await?;
+            if stored.finalizers().is_empty() {
+                // With its last finalizer it is gone, and the watch may have told so before this answer came.
+                self.observed.lose_metallb(&stored);
+            } else {
+                self.observed.see_metallb(stored);
+            }
             tracing::info!("everything deployed is removed");
         }
         // Otherwise the watches report when the last object is gone.
         Ok(Next::Change)
+    }
+
+    /// Tells the BGP part to withdraw what was published for an installation, whose object may be unknown.
+    fn withdraw(&self, metallb: Option<&MetalLB>) {
+        let settings = Settings::removed(metallb, &self.environment);
+        self.bgp.settings.send_if_modified(|known| {
+            let changed = *known != settings;
+            *known = settings;
+            changed
+        });
     }
 
     /// Programs that have not ended: workloads that still exist, then their pods.
@@ -85,7 +104,7 @@ impl Reconciler {
         }
         self.metrics.removed();
         if self.observed.inventory().is_empty() {
-            self.settings.send_replace(Settings::Removed);
+            self.withdraw(None);
             return Ok(Next::Change);
         }
         // Removing a whole installation deserves a second look.
@@ -93,7 +112,7 @@ impl Reconciler {
             self.observed.see_metallb(metallb);
             return Ok(Next::After(Duration::ZERO));
         }
-        self.settings.send_replace(Settings::Removed);
+        self.withdraw(None);
         let (_, failures) = self.prune(&HashSet::new(), |_| true).await;
         Ok(if failures.is_empty() {
             Next::Change
