@@ -156,7 +156,7 @@ impl Publisher {
     fn note_refusal(&self, name: &str, error: Option<&metallb_kit::Error>) {
         let message = error
             .and_then(metallb_kit::Error::status)
-            .map(|status| status.message.clone());
+            .map(|status| status.message.as_str());
         let changed = lock(&self.books).refuse(name, message);
         if changed {
             (self.on_refusal)();
@@ -195,12 +195,12 @@ impl Books {
 
     /// Notes why the API server refuses an object, or (with `None`) that nothing is wrong with it. True when that is
     /// news.
-    fn refuse(&mut self, name: &str, message: Option<String>) -> bool {
-        let before = match &message {
-            Some(message) => self.refused.insert(name.to_owned(), message.clone()),
+    fn refuse(&mut self, name: &str, message: Option<&str>) -> bool {
+        let before = match message {
+            Some(message) => self.refused.insert(name.to_owned(), message.to_owned()),
             None => self.refused.remove(name),
         };
-        before != message
+        before.as_deref() != message
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
         let mut books = Books::default();
         books.wanted.insert(name.to_owned(), wanted);
         assert!(matches!(books.next(name), (Action::Apply(_), false)));
-        assert!(books.refuse(name, Some("quota exceeded".to_owned())));
+        assert!(books.refuse(name, Some("quota exceeded")));
         assert!(
             matches!(books.next(name), (Action::Apply(_), false)),
             "it is refused still"
