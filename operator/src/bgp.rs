@@ -107,8 +107,13 @@ pub(crate) async fn run(
         leave(&mut left, &mut publishing, &now, order.as_ref());
         let reports_in = matches!(now, Settings::Removed { .. }).then_some(namespace.as_str());
         withdrawn.send_replace(false);
+        if order.is_none() {
+            metrics.at_rest();
+        }
         let done = AtomicBool::new(false);
         let tasks = Tasks::new();
+        // Also when this is dropped because the Lease is lost: then another replica writes.
+        let _end = tasks.shutdown().drop_guard();
         let work = async {
             let withdraw = async {
                 withdraw(&client, &left, reports_in).await;
@@ -132,7 +137,6 @@ pub(crate) async fn run(
             changed = changed(&mut settings, &namespace, &order, &now) => changed.err().map(Err),
             result = work => Some(result),
         };
-        tasks.shutdown().cancel();
         if let Some(outcome) = outcome {
             return outcome;
         }

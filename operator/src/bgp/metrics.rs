@@ -71,6 +71,18 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// There is no installation, hence neither a configuration nor anything to write.
+    pub(super) fn at_rest(&self) {
+        for gauge in [
+            &self.config_loaded,
+            &self.config_stale,
+            &self.pending,
+            &self.statuses_full,
+        ] {
+            gauge.set(0);
+        }
+    }
+
     /// A batch of `keys` changes was planned.
     pub(super) fn planned(&self, keys: usize, took: Duration) {
         self.updates.inc_by(u64::try_from(keys).unwrap_or(u64::MAX));
