@@ -84,7 +84,6 @@ impl Worker {
 
     /// Works until dropped.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
-        // What was marked until now is covered by the first look at everything.
         self.caches.complete().await;
         self.start();
         loop {
@@ -110,7 +109,6 @@ impl Worker {
 
     fn handle(&mut self, mark: Mark) {
         match mark {
-            Mark::Synced(_) => {}
             Mark::Configuration => self.configure(),
             Mark::Service(key) => self.look_at(&key),
         }

@@ -57,6 +57,8 @@ async fn the_other_replica_takes_over_when_the_first_one_goes() {
     world.create("s1", &json!({})).await;
     world.until_ip("s1", "192.0.2.0", Some("a")).await;
     world.start(&[]);
+    // In a roll-out the first one stays until this one is ready.
+    world.until_last_ready().await;
     world.terminate_first().await;
     world.create("s2", &json!({})).await;
     world.until_ip("s2", "192.0.2.1", Some("a")).await;

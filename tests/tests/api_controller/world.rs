@@ -14,6 +14,8 @@ use kube::{Client, ResourceExt as _};
 use metallb_crds::metallb::{ConfigurationState, IPAddressPool};
 use metallb_tests::api_server::ApiServer;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The namespace of the configuration.
@@ -60,6 +62,20 @@ impl World {
             .push(Controller::start(&self.server, &self.kubeconfig, flags).unwrap());
     }
 
+    /// Waits until the controller that was started last says that it is ready.
+    pub(crate) async fn until_last_ready(&self) {
+        let port = self.controllers.last().unwrap().port;
+        eventually("the controller is ready", || async move {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+            let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            stream.write_all(request).await.ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.ok()?;
+            answer.starts_with("HTTP/1.1 200 ").then_some(())
+        })
+        .await;
+    }
+
     /// Ends all controllers at once, as a crash does.
     pub(crate) fn crash(&mut self) {
         self.controllers.clear();
@@ -68,10 +84,10 @@ impl World {
     /// Ends the controller that was started first, as a deleted pod does, and waits until it is gone.
     pub(crate) async fn terminate_first(&mut self) {
         let mut first = self.controllers.remove(0);
-        let id = first.0.id().to_string();
+        let id = first.process.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status().unwrap();
         eventually("the controller ends", || {
-            let ended = first.0.try_wait().unwrap().is_some();
+            let ended = first.process.try_wait().unwrap().is_some();
             async move { ended.then_some(()) }
         })
         .await;
@@ -263,7 +279,10 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 }
 
 /// A running controller. Dropping it kills it.
-struct Controller(Child);
+struct Controller {
+    process: Child,
+    port: u16,
+}
 
 impl Controller {
     fn start(server: &ApiServer, kubeconfig: &PathBuf, flags: &[&str]) -> Result<Controller> {
@@ -285,14 +304,14 @@ impl Controller {
             .stderr(std::fs::File::create(&log)?)
             .spawn()
             .context("the controller cannot be started")?;
-        Ok(Controller(process))
+        Ok(Controller { process, port })
     }
 }
 
 impl Drop for Controller {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
