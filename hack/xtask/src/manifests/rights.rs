@@ -57,7 +57,7 @@ fn in_cluster() -> Vec<Value> {
         // In any namespace, because the FRR agent may be somebody else's.
         rule("frrk8s.metallb.io", &["frrconfigurations"], OWN),
         // Only to be granted.
-        rule("", &["services/status"], &["patch", "update"]),
+        rule("", &["services/status"], &["patch"]),
         rule("frrk8s.metallb.io", &["frrnodestates"], OWN),
         rule("frrk8s.metallb.io", &["frrnodestates/status"], &["patch"]),
     ]

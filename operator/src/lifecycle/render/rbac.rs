@@ -25,23 +25,12 @@ pub(super) fn controller(installation: Installation<'_>) -> Vec<Desired> {
     let program = Program::new(installation, "controller", metallb_labels("controller"));
     let mut objects = vec![program.service_account().into()];
     objects.extend(program.cluster_role(vec![
-        rule("", &["services", "namespaces", "nodes"], READ),
-        rule("", &["services/status"], &["patch", "update"]),
+        rule("", &["services", "namespaces"], READ),
+        rule("", &["services/status"], PATCH),
         rule("events.k8s.io", &["events"], WRITE_EVENTS),
     ]));
     objects.extend(program.role(vec![
-        rule(
-            "metallb.io",
-            &[
-                "ipaddresspools",
-                "l2advertisements",
-                "bgpadvertisements",
-                "communities",
-                "bgppeers",
-                "bfdprofiles",
-            ],
-            READ,
-        ),
+        rule("metallb.io", &["ipaddresspools", "communities"], READ),
         rule(
             "metallb.io",
             &["ipaddresspools/status", "configurationstates/status"],
