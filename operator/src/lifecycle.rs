@@ -215,7 +215,12 @@ impl Lifecycle {
         if result == "ok" {
             backoff.succeeded(key);
         }
-        wake.insert(key.clone(), Instant::now() + wait);
+        if self.observed.metallb(key).is_some() || self.observed.is_installation(key) {
+            wake.insert(key.clone(), Instant::now() + wait);
+        } else {
+            // An object in a wrong place that is gone again does not come back by itself.
+            wake.remove(key);
+        }
         self.reconciler.count(result, started.elapsed());
     }
 }
