@@ -12,6 +12,11 @@ use serde_json::Value;
 use super::network::run;
 use super::{ROOT_VARIABLE, wait_for};
 
+const RELOAD: &str = "/usr/lib/frr/frr-reload.py";
+
+/// The exit code of timeout(1) when the time was over.
+const TIMED_OUT: i32 = 124;
+
 /// Where FRRouting comes from.
 #[derive(Clone, Debug)]
 pub struct Release {
@@ -51,6 +56,11 @@ impl Release {
             root: root.to_owned(),
             version: version.parse().expect("a version"),
         }
+    }
+
+    /// Whether `frr-reload.py` is there, too.
+    pub fn can_reload(&self) -> bool {
+        self.path(RELOAD).exists()
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -190,6 +200,43 @@ impl Instance {
         daemons
             .map(|daemon| (*daemon, self.command(*daemon, "do show running-config").text))
             .collect()
+    }
+
+    /// Has FRRouting's own `frr-reload.py` bring all daemons to this configuration; `false` when that takes longer than
+    /// `limit`. Of Debian it is in the package `frr-pythontools`.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn reload(&self, configuration: &str, limit: Duration) -> bool {
+        let folder = self.configuration_folder();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a folder to write to");
+        write("vtysh.conf", "service integrated-vtysh-config\n");
+        write("frr.conf", configuration);
+        let output = Command::new("timeout")
+            .arg(limit.as_secs().to_string())
+            .arg("chroot")
+            .arg(&self.release.root)
+            .args([
+                RELOAD,
+                "--reload",
+                "--stdout",
+                "--log-level",
+                "error",
+                "-N",
+                &self.name,
+            ])
+            .arg(Path::new("/etc/frr").join(&self.name).join("frr.conf"))
+            .output()
+            .expect("timeout exists");
+        if output.status.code() == Some(TIMED_OUT) {
+            return false;
+        }
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{RELOAD}: {said}");
+        true
     }
 
     fn run_folder(&self) -> PathBuf {
