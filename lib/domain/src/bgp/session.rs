@@ -144,18 +144,27 @@ fn unknown_profile(policy: &Policy, peer: &Peer) -> Option<String> {
     })
 }
 
-/// FRR refuses another local AS number towards a peer in our own AS.
+/// The local AS number to use. FRR refuses one that is the router's own or the peer's, and any towards a peer in our
+/// own AS.
+fn local_asn(peer: &Peer) -> Option<u32> {
+    let refused = |asn: &u32| is_internal(peer) || *asn == peer.my_asn || peer.remote == RemoteAsn::Asn(*asn);
+    peer.local_asn.filter(|asn| !refused(asn))
+}
+
+/// Tells of a local AS number that is not used; one that is the router's own has the effect it asks for.
 fn useless_local_asn(peer: &Peer) -> Option<Problem> {
     let asn = peer
         .local_asn
-        .filter(|asn| is_internal(peer) && *asn != peer.my_asn)?;
+        .filter(|asn| local_asn(peer).is_none() && *asn != peer.my_asn)?;
+    let why = if is_internal(peer) {
+        format!("the peer is in AS {} as we are", peer.my_asn)
+    } else {
+        "it is that of the peer".to_owned()
+    };
     Some(Problem {
         kind: "BGPPeer",
         name: peer.name.clone(),
-        message: format!(
-            "localASN {asn} has no effect, because the peer is in AS {} as we are: remove spec.localASN",
-            peer.my_asn
-        ),
+        message: format!("localASN {asn} has no effect, because {why}: remove spec.localASN"),
         effect: Effect::Partly,
     })
 }
@@ -220,10 +229,7 @@ fn neighbor(peer: &Peer, secrets: SecretHandling) -> Neighbor {
         hold_time: peer.timers.as_ref().map(|(hold, _)| (*hold).into()),
         interface,
         keepalive_time: peer.timers.as_ref().map(|(_, keepalive)| (*keepalive).into()),
-        // FRR also refuses one that is the router's own.
-        local_asn: peer
-            .local_asn
-            .filter(|asn| !is_internal(peer) && *asn != peer.my_asn),
+        local_asn: local_asn(peer),
         port: Some(peer.port),
         source_address: peer.source_address.map(|address| address.to_string()),
         ..Neighbor::default()

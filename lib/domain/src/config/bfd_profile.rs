@@ -9,6 +9,9 @@ use metallb_crds::metallb::BFDProfile;
 use super::Backend;
 use super::settle::Settling;
 
+/// Longest name of a profile in FRRouting.
+const MAX_NAME: usize = 63;
+
 /// One checked `BFDProfile`. What is `None` is left to the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BfdProfile {
@@ -47,6 +50,11 @@ fn parse(name: &str, profile: &BFDProfile, backend: Backend) -> Result<BfdProfil
     if backend == Backend::Native {
         return Err(format!(
             "bfd profile {name}: the native backend has no BFD: remove the profile or use bgpBackend frr"
+        ));
+    }
+    if name.len() > MAX_NAME {
+        return Err(format!(
+            "bfd profile {name}: the name is longer than the {MAX_NAME} characters FRRouting takes: choose a shorter one"
         ));
     }
     let spec = &profile.spec;

@@ -15,6 +15,8 @@ use crate::selector::{Selector, check_duplicates, parse_list};
 
 /// Port of BGP (RFC 4271 section 8.2.1).
 const BGP_PORT: u16 = 179;
+/// Longest hold time in seconds (RFC 4271 section 4.2: two bytes).
+const MAX_HOLD: u64 = 65535;
 /// Longest key of a TCP MD5 signature in Linux, in bytes.
 const MAX_PASSWORD: usize = 80;
 /// Longest name of a network interface in Linux, in bytes.
@@ -44,7 +46,7 @@ pub(super) fn parse(
         address: address(spec).map_err(wrap)?,
         port: spec.peer_port.unwrap_or(BGP_PORT),
         timers: timers(spec).map_err(wrap)?,
-        router_id: literal("invalid router ID", "routerID", spec.router_id.as_deref()).map_err(wrap)?,
+        router_id: router_id(spec).map_err(wrap)?,
         source_address: literal(
             "invalid source IP",
             "sourceAddress",
@@ -57,12 +59,7 @@ pub(super) fn parse(
         bfd_profile: spec.bfd_profile.clone(),
         graceful_restart: spec.enable_graceful_restart,
         ebgp_multi_hop: spec.ebgp_multi_hop,
-        vrf: spec
-            .vrf
-            .as_deref()
-            .map(|vrf| device("vrf", vrf))
-            .transpose()
-            .map_err(wrap)?,
+        vrf: vrf(spec).map_err(wrap)?,
         disable_mp: spec.disable_mp,
         dual_stack: spec.dual_stack_address_family,
     };
@@ -99,27 +96,49 @@ fn address(spec: &BGPPeerSpec) -> Result<PeerAddress, String> {
         (Some(_), Some(_)) => {
             Err("both Address and Interface specified: remove spec.peerAddress or spec.interface".into())
         }
-        (Some(text), None) => parse_address(text).map(PeerAddress::Address).ok_or_else(|| {
-            format!("invalid BGPPeer address \"{text}\": spec.peerAddress must be an IP address, not a name")
-        }),
+        (Some(text), None) => parse_address(text)
+            .filter(|address| !address.is_unspecified() && !address.is_multicast())
+            .map(PeerAddress::Address)
+            .ok_or_else(|| {
+                format!(
+                    "invalid BGPPeer address \"{text}\": spec.peerAddress must be the IP address of a host, not a name"
+                )
+            }),
         (None, Some(name)) => device("interface", name).map(PeerAddress::Interface),
     }
 }
 
-/// A name that can be a Linux network device, so that it cannot smuggle anything into a configuration file.
+/// A name that can be a Linux network device, of the characters that have no meaning of their own to FRRouting.
 fn device(field: &str, name: &str) -> Result<String, String> {
-    let sound = name.len() <= MAX_INTERFACE
-        && name != "."
-        && name != ".."
+    let sound = !matches!(name, "" | "." | "..")
+        && name.len() <= MAX_INTERFACE
+        && !name.starts_with('-')
         && name
             .chars()
-            .all(|c| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '!' | '#' | '"'));
+            .all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c));
     if sound {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "invalid {field} {name:?}: spec.{field} must be the name of a network device, at most 15 characters without blanks"
+            "invalid {field} {name:?}: spec.{field} must be the name of a network device, at most 15 letters, digits, \
+             '.', '_', '-' and '+'"
         ))
+    }
+}
+
+/// The VRF of a session; the default one has two more names.
+fn vrf(spec: &BGPPeerSpec) -> Result<Option<String>, String> {
+    let named = spec.vrf.as_deref().filter(|vrf| !matches!(*vrf, "" | "default"));
+    named.map(|vrf| device("vrf", vrf)).transpose()
+}
+
+/// RFC 6286 section 2.1: a number of four bytes that is not zero, written as an IPv4 address.
+fn router_id(spec: &BGPPeerSpec) -> Result<Option<IpAddr>, String> {
+    match literal("invalid router ID", "routerID", spec.router_id.as_deref())? {
+        Some(id) if id.is_ipv6() || id.is_unspecified() => Err(format!(
+            "invalid router ID \"{id}\": spec.routerID must be an IPv4 address other than 0.0.0.0"
+        )),
+        id => Ok(id),
     }
 }
 
@@ -151,6 +170,11 @@ fn timers(spec: &BGPPeerSpec) -> Result<Option<(Duration, Duration)>, String> {
     if !matches!(hold.as_secs(), 0 | 3..) {
         return Err(format!(
             "invalid hold time {hold:?}, must be 0 or >=3s: change spec.holdTime or spec.keepaliveTime"
+        ));
+    }
+    if hold.as_secs() > MAX_HOLD {
+        return Err(format!(
+            "invalid hold time {hold:?}, must be at most {MAX_HOLD}s: lower spec.holdTime or spec.keepaliveTime"
         ));
     }
     if keepalive > hold {
@@ -191,7 +215,8 @@ fn node_selectors(spec: &BGPPeerSpec) -> Result<Vec<Selector>, String> {
 
 fn password(name: &str, spec: &BGPPeerSpec, objects: &Objects) -> Result<Option<PeerPassword>, String> {
     let reference = &spec.password_secret;
-    match (&spec.password, reference.name.is_empty()) {
+    let plain = spec.password.as_ref().filter(|password| !password.0.is_empty());
+    match (plain, reference.name.is_empty()) {
         (None, true) => Ok(None),
         (Some(_), false) => Err(format!(
             "parsing peer {name} both password and secret ref set: remove spec.password, the Secret is the safer place"
@@ -244,10 +269,14 @@ fn secret_password(peer: &str, secret: &str, objects: &Objects) -> Result<Option
 
 /// The text of a password never goes into a message.
 fn check_password(password: &Password) -> Result<(), &'static str> {
-    if password.0.len() > MAX_PASSWORD {
+    if password.0.is_empty() {
+        Err("empty password")
+    } else if password.0.len() > MAX_PASSWORD {
         Err("password longer than 80 bytes")
     } else if password.0.chars().any(char::is_control) {
         Err("password with line breaks or other control characters")
+    } else if !password.0.chars().all(|c| c.is_ascii_graphic()) {
+        Err("password with blanks or characters beyond ASCII, which FRRouting does not take")
     } else {
         Ok(())
     }

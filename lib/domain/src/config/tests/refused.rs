@@ -44,6 +44,16 @@ fn pools(#[case] spec: Value, #[case] part: &str) {
 #[case(json!({"vrf": "red\n!"}), "invalid vrf")]
 #[case(json!({"routerID": "xx"}), "invalid router ID")]
 #[case(json!({"sourceAddress": "eth0"}), "invalid source IP")]
+#[case(json!({"peerAddress": "0.0.0.0"}), "invalid BGPPeer address")]
+#[case(json!({"peerAddress": "ff02::1"}), "invalid BGPPeer address")]
+#[case(json!({"vrf": "-red"}), "invalid vrf")]
+#[case(json!({"vrf": "red$"}), "invalid vrf")]
+#[case(json!({"routerID": "2001:db8::1"}), "invalid router ID")]
+#[case(json!({"routerID": "0.0.0.0"}), "invalid router ID")]
+#[case(json!({"password": "two words"}), "password with blanks")]
+#[case(json!({"password": "pässword"}), "password with blanks or characters beyond ASCII")]
+#[case(json!({"holdTime": "100h"}), "must be at most 65535s")]
+#[case(json!({"keepaliveTime": "50000s"}), "must be at most 65535s")]
 #[case(json!({"holdTime": "1s"}), "must be 0 or >=3s")]
 #[case(json!({"holdTime": "2.9s"}), "must be 0 or >=3s")]
 #[case(json!({"holdTime": "-10s"}), "must be 0 or >=3s")]
@@ -260,7 +270,8 @@ fn the_native_backend_can_do_less(#[case] kind: &str, #[case] spec: Value, #[cas
 #[case("IPAddressPool", pool(&["10.0.0.77/24"]))]
 #[case("IPAddressPool", pool(&["0.0.0.0/0"]))]
 #[case("IPAddressPool", json!({"addresses": ["224.0.0.0/24"], "serviceAllocation": {"priority": -5}}))]
-#[case("BGPPeer", peer(json!({"routerID": "2001:db8::1"})))]
+#[case("BGPPeer", peer(json!({"vrf": "default"})))]
+#[case("BGPPeer", peer(json!({"password": ""})))]
 #[case("BGPPeer", peer(json!({"sourceAddress": "2001:db8::1"})))]
 #[case("BGPPeer", peer(json!({"peerASN": null, "dynamicASN": "internal", "ebgpMultiHop": true})))]
 #[case("BGPPeer", peer(json!({"connectTime": "1000000100ns"})))]
@@ -268,6 +279,16 @@ fn the_native_backend_can_do_less(#[case] kind: &str, #[case] spec: Value, #[cas
 #[case("L2Advertisement", json!({"interfaces": ["eth0", "eth0", "not a name!"]}))]
 fn accepted_though_odd(#[case] kind: &str, #[case] spec: Value) {
     assert_eq!(problems(&objects(&[(kind, "x", spec)])), []);
+}
+
+#[test]
+fn a_profile_whose_name_is_too_long_for_frrouting_is_left_out() {
+    let name = "n".repeat(64);
+    let problems = problems(&objects(&[("BFDProfile", &name, json!({}))]));
+    assert!(
+        problems[0].message.contains("choose a shorter one"),
+        "{problems:?}"
+    );
 }
 
 #[test]

@@ -144,6 +144,15 @@ fn session_settings_are_passed_on() {
             "BGPPeer tor2: localASN 64999 has no effect, because the peer is in AS 64610 as we are: remove spec.localASN"
         ]
     );
+    world.peers[0].local_asn = Some(64710);
+    world.peers[1].local_asn = None;
+    world.configure();
+    assert_eq!(
+        world.neighbor("edge-a", "10.61.1.1").local_asn,
+        None,
+        "it is the peer's"
+    );
+    assert_eq!(world.planner.problems().len(), 1);
     let profiles: Vec<_> = world
         .bgp("edge-a")
         .bfd_profiles
