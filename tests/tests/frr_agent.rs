@@ -155,6 +155,50 @@ async fn one_bad_object_takes_nothing_down() {
         .await;
 }
 
+/// How long it takes is printed (`--nocapture`), not asserted: machines differ.
+#[tokio::test]
+async fn one_prefix_more_among_five_thousand_is_announced_and_then_shown() {
+    for release in Release::all() {
+        let mut lab = Lab::new(&release).await;
+        let prefixes: Vec<String> = (1..=5000)
+            .map(|n| format!("10.80.{}.{}/32", n / 256, n % 256))
+            .collect();
+        let mut prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        lab.apply("a", router(&prefixes, &json!({}))).await;
+        let heard = |lab: &mut Lab| {
+            let summary = lab.peer.json("bgp ipv4 unicast summary");
+            summary["peers"]["198.51.100.1"]["pfxRcd"].as_u64()
+        };
+        let deadline = deadline();
+        while heard(&mut lab) != Some(5000) {
+            assert!(Instant::now() < deadline, "{:?} prefixes", heard(&mut lab));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        for (number, more) in ["10.79.0.1/32", "10.80.8.0/31", "10.99.0.1/32"]
+            .into_iter()
+            .enumerate()
+        {
+            prefixes.push(more);
+            let start = Instant::now();
+            lab.apply("a", router(&prefixes, &json!({}))).await;
+            let applied = start.elapsed();
+            while heard(&mut lab) != Some(5001 + number as u64) {
+                assert!(Instant::now() < deadline, "{more} is not heard of");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            println!(
+                "{}: {more} applied in {applied:?}, heard after {:?}",
+                release.version,
+                start.elapsed()
+            );
+        }
+        lab.wait_for_state("the last one in the running configuration", |state| {
+            state.last_reload_result == "success" && state.running_config.contains("network 10.99.0.1/32")
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_line_that_frr_refuses_is_named_and_the_rest_is_done() {
     for release in Release::all() {
