@@ -35,6 +35,30 @@ async fn every_deleted_object_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_service_account_brings_new_pods() {
+    let world = World::with_metallb(json!({})).await;
+    let accounts = world.api("ServiceAccount");
+    let before = accounts.get("controller").await.unwrap().uid();
+    accounts
+        .delete("controller", &DeleteParams::default())
+        .await
+        .unwrap();
+    world
+        .until("the pods are those of the new ServiceAccount", async || {
+            let account = accounts.get("controller").await?.uid().context("no uid")?;
+            ensure!(Some(&account) != before.as_ref(), "not deleted yet");
+            let deployment = world.api("Deployment").get("controller").await?;
+            let annotations = &deployment.data["spec"]["template"]["metadata"]["annotations"];
+            ensure!(
+                annotations["metallb.io/service-account-uid"] == account,
+                "{annotations}"
+            );
+            Ok(())
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_field_is_set_back_and_what_others_added_stays() {
     let world = World::with_metallb(json!({})).await;
     let deployments = world.api("Deployment");
