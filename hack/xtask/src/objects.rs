@@ -86,7 +86,7 @@ pub fn web(replicas: usize) -> Vec<Value> {
     });
     let spread = json!({
         "topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": { "matchLabels": labels },
+        "labelSelector": { "matchLabels": labels }, "matchLabelKeys": ["pod-template-hash"],
     });
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment",

@@ -28,6 +28,7 @@ fn a_node_that_is_deleted_loses_its_next_hop_and_gets_it_back_with_its_return() 
 
     kubelet.ensure(world.cluster.lab().directory()).unwrap();
     wait_ready(&world, &lost[0]);
+    world.spread_web().unwrap();
     narrowed.unwrap();
     routed_everywhere(&service.addresses, &nodes).unwrap();
 }

@@ -44,10 +44,17 @@ impl World {
         ] {
             world.cluster.apply(&objects)?;
         }
-        world
-            .cluster
-            .kubectl(&format!("-n {WEB} rollout status deployment/web --timeout=120s"))?;
+        world.spread_web()?;
         Ok(world)
+    }
+
+    /// Replaces the web server's pods, so that every node has one again.
+    pub(super) fn spread_web(&self) -> Result<()> {
+        self.cluster
+            .kubectl(&format!("-n {WEB} rollout restart deployment/web"))?;
+        self.cluster
+            .kubectl(&format!("-n {WEB} rollout status deployment/web --timeout=120s"))
+            .map(drop)
     }
 
     pub(super) fn nodes(&self) -> Vec<Node> {
