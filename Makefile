@@ -49,7 +49,7 @@ kubectl: ## kubectl against the lab, e.g. make kubectl ARGS="get pods -A"
 	@$(XTASK) lab kubectl $(ARGS)
 
 .PHONY: bench
-bench: ## measure on the lab's cluster, which is brought up and stays up
+bench: ## measure: address to route in the lab (which stays up), FRR changes, the BGP plan; prints medians and p99
 	$(XTASK) bench
 
 .PHONY: clean-cache

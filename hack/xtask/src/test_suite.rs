@@ -85,26 +85,29 @@ fn end_to_end(totals: &mut Totals, progress: &Progress) -> Result<()> {
     result.context("the end-to-end tests; `make lab-status` tells whether the lab is still up for a look")
 }
 
-/// Runs the measurements in the lab, which stays up.
+/// Runs the measurements: the BGP plan alone, FRR's changes against its own frr-reload.py, and the way from a Service's
+/// address to its route in the lab, which stays up. Nothing is asserted.
 ///
 /// # Errors
-/// The lab does not come up, or a measurement fails.
+/// The lab does not come up, or a measurement cannot be made.
 pub fn run_benchmarks(progress: &Progress) -> Result<()> {
     let lab = Lab::open()?;
     prepare_lab(&lab, progress)?;
-    let mut bench = cargo();
+    let mut route = bench("metallb-tests", "service_to_route");
     // What is measured runs in the lab's pods; the profile of the measuring program does not matter.
-    bench.args([
-        "bench",
-        "--quiet",
-        "--profile",
-        "dev",
-        "-p",
-        "metallb-tests",
-        "--benches",
-    ]);
-    inside(&lab, &mut bench)?;
-    command::visibly(&mut bench)
+    route.args(["--profile", "dev"]);
+    inside(&lab, &mut route)?;
+    command::visibly(&mut route)?;
+    let mut reload = bench("metallb-tests", "frr_reload");
+    reload.env("METALLB_FRR_ROOT", images::frr::unpacked()?);
+    command::visibly(&mut reload)?;
+    command::visibly(&mut bench("metallb-domain", "bgp_plan"))
+}
+
+fn bench(package: &str, name: &str) -> Command {
+    let mut cargo = cargo();
+    cargo.args(["bench", "-p", package, "--bench", name]);
+    cargo
 }
 
 fn prepare_lab(lab: &Lab, progress: &Progress) -> Result<()> {
