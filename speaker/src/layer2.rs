@@ -18,7 +18,7 @@ mod registry;
 mod responder;
 mod selection;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -317,18 +317,21 @@ impl Layer2 {
     }
 
     async fn announce_due(&mut self) {
-        for (address, only) in self.bursts.due(Instant::now()) {
-            self.announce((address, only)).await;
+        // An interface that takes no frame is left out until the next round.
+        let mut stuck = HashSet::new();
+        for subject in self.bursts.due(Instant::now()) {
+            self.announce(subject, &mut stuck).await;
         }
     }
 
-    async fn announce(&self, (address, only): Subject) {
+    async fn announce(&self, (address, only): Subject, stuck: &mut HashSet<u32>) {
         let Some(rule) = self.shared.links(address) else {
             return;
         };
         for (index, link) in &self.links {
-            if only.is_none_or(|only| only == *index) && rule.allow(&link.usage.name) {
-                link.announce(address, &self.shared).await;
+            let is_meant = only.is_none_or(|only| only == *index) && rule.allow(&link.usage.name);
+            if is_meant && !stuck.contains(index) && !link.announce(address, &self.shared).await {
+                stuck.insert(*index);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use metallb_wire::arp::ArpFrame;
 use metallb_wire::ndp::Advertisement;
@@ -12,6 +13,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::Shared;
 use super::responder::{answer_arp, answer_ndp};
 use super::selection::Use;
+
+/// How long to wait for room for a frame in the queue of an interface.
+const SEND_LIMIT: Duration = Duration::from_millis(100);
 
 /// An interface in use. Dropping it closes the sockets and ends the tasks.
 #[derive(Debug)]
@@ -85,15 +89,19 @@ impl Link {
         }
     }
 
-    /// Tells the neighbors, unasked, that an address is here.
-    pub(super) async fn announce(&self, address: IpAddr, shared: &Shared) {
-        let sent = match address {
-            IpAddr::V4(address) => self.announce_arp(address, shared).await,
-            IpAddr::V6(address) => self.announce_ndp(address, shared).await,
+    /// Tells the neighbors, unasked, that an address is here. Returns whether the interface takes frames.
+    pub(super) async fn announce(&self, address: IpAddr, shared: &Shared) -> bool {
+        let sending = async {
+            match address {
+                IpAddr::V4(address) => self.announce_arp(address, shared).await,
+                IpAddr::V6(address) => self.announce_ndp(address, shared).await,
+            }
         };
-        if let Err(error) = sent {
+        let sent = in_time(sending).await;
+        if let Err(error) = &sent {
             tracing::debug!(ip = %address, interface = self.usage.name, error = %error, "announcement not sent");
         }
+        !sent.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
     }
 
     async fn announce_arp(&self, address: Ipv4Addr, shared: &Shared) -> io::Result<()> {
@@ -114,10 +122,30 @@ impl Link {
     }
 }
 
+/// An interface whose queue does not drain, because the switch stopped it, must not keep the others from being served.
+async fn in_time(sending: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    match tokio::time::timeout(SEND_LIMIT, sending).await {
+        Ok(sent) => sent,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_interface_that_takes_nothing_is_not_waited_for() {
+        let error = in_time(std::future::pending()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(in_time(async { Ok(()) }).await.is_ok());
     }
 }
