@@ -5,6 +5,7 @@
 //! `make e2e` only this part.
 
 mod e2e {
+    mod backend;
     mod bad_objects;
     mod bgp;
     mod layer2;

@@ -18,9 +18,11 @@ pub const L2_POOL_NAME: &str = "layer2";
 /// BFD profile of the eBGP peers.
 pub const BFD_PROFILE: &str = "fast";
 
-/// The one object that makes the operator deploy MetalLB.
+/// The one object that makes the operator deploy MetalLB. It asks for nothing in particular, and so has no spec: an
+/// empty one could not be applied over one that had fields.
 pub fn metallb() -> Value {
-    object("metallb.io/v1beta1", "MetalLB", "metallb", json!({}))
+    let metadata = json!({ "name": "metallb", "namespace": NAMESPACE });
+    json!({ "apiVersion": "metallb.io/v1beta1", "kind": "MetalLB", "metadata": metadata })
 }
 
 /// Both pools.
