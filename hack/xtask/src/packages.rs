@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::command;
 
 /// Package, a program or file only it brings, and what the lab needs it for.
-const PACKAGES: [(&str, &str, &str); 15] = [
+const PACKAGES: [(&str, &str, &str); 16] = [
     ("etcd-server", "/usr/bin/etcd", "stores the cluster's objects"),
     (
         "containerd",
@@ -42,6 +42,11 @@ const PACKAGES: [(&str, &str, &str); 15] = [
         "frr",
         "/usr/lib/frr/bgpd",
         "the BGP routers outside of the cluster",
+    ),
+    (
+        "frr-pythontools",
+        "/usr/lib/frr/frr-reload.py",
+        "what `make bench` measures against",
     ),
     ("curl", "/usr/bin/curl", "HTTP clients of the tests"),
     (
