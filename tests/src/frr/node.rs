@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 
 use metallb_crds::frrk8s::{FRRConfigurationSpec, LogLevel};
 use metallb_frr::config::Config;
+use metallb_frr::daemon::Daemon;
 use metallb_frr::diff::{self, Plan};
 use metallb_frr::merge::{self, Merged, Named, Secrets};
 use metallb_frr::render::{self, NodeSettings};
-use metallb_frr::vty::Status;
+use metallb_frr::vty::{Reply, Status};
 
-use super::{Instance, Release};
+use super::{Instance, Release, wait_for};
 
 /// An FRRouting that is configured by FRRConfigurations, as its agent does it.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Node {
             for daemon in &batch.daemons {
                 self.frr.configure(*daemon, &[]);
                 for (line, taken) in batch.lines.iter().zip(&mut taken) {
-                    let reply = self.frr.command(*daemon, line);
+                    let reply = self.tell(*daemon, line);
                     match reply.status {
                         Status::Success => *taken = true,
                         Status::Unknown => {}
@@ -87,6 +88,20 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Sends one line. FRR 10's management daemon takes none while it still commits an earlier one; the agent comes back
+    /// then, and so does this.
+    fn tell(&mut self, daemon: Daemon, line: &str) -> Reply {
+        let mut reply = self.frr.command(daemon, line);
+        wait_for("FRRouting's datastore", || {
+            let is_locked = reply.text.contains("could not lock running DS");
+            if is_locked {
+                reply = self.frr.command(daemon, line);
+            }
+            !is_locked
+        });
+        reply
     }
 
     /// What would have to be done to bring FRRouting, as it shows itself, to where it was told to be.
