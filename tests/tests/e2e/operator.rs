@@ -13,24 +13,25 @@ use super::world::world;
 #[test]
 fn the_conditions_say_that_all_is_well() {
     let world = world();
-    let metallb = world
-        .cluster
-        .get(&format!("metallb -n {NAMESPACE} metallb"))
-        .unwrap();
-    for (type_, wanted) in [
+    let words = format!("metallb -n {NAMESPACE} metallb");
+    for (type_, status) in [
         ("Available", "True"),
         ("Upgradeable", "True"),
         ("Progressing", "False"),
         ("Degraded", "False"),
     ] {
-        let (status, reason, message) = Cluster::condition(&metallb, type_).unwrap();
-        assert_eq!(status, wanted, "{type_}: {reason}: {message}");
+        world
+            .cluster
+            .wait_condition(&words, type_, status, PATIENCE)
+            .unwrap();
     }
-    let generation = &metallb["metadata"]["generation"];
-    assert_eq!(
-        &metallb["status"]["conditions"][0]["observedGeneration"],
-        generation
-    );
+    let metallb = world.cluster.get(&words).unwrap();
+    for condition in metallb["status"]["conditions"].as_array().unwrap() {
+        assert_eq!(
+            condition["observedGeneration"], metallb["metadata"]["generation"],
+            "{condition}"
+        );
+    }
 }
 
 #[test]
