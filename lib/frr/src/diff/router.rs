@@ -90,6 +90,14 @@ fn depends_on_default(router: &RouterBlock) -> bool {
     })
 }
 
+/// Whether a line makes BFD watch a neighbor. Such lines come last: activating an address family takes a new session
+/// back to its start, and FRR 10.2 and 10.3.0 never start one whose BFD session is already known to be down. The other
+/// side may not send BFD before the BGP session is up, and both would wait for ever.
+fn is_bfd(line: &str) -> bool {
+    let rest = peer(line).and_then(|peer| line.strip_prefix("neighbor ")?.strip_prefix(peer));
+    rest.is_some_and(|rest| rest == " bfd" || rest.starts_with(" bfd "))
+}
+
 /// All instances go through one stage before the first enters the next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -109,8 +117,13 @@ fn router(old: &RouterBlock, new: &RouterBlock, stage: Stage) -> Vec<String> {
     } else {
         Vec::new()
     };
+    let mut bfd = Vec::new();
     if stage == Stage::Add {
-        for line in added(&old.lines, &new.lines, Place::Router) {
+        let (last, first): (Vec<_>, Vec<_>) = added(&old.lines, &new.lines, Place::Router)
+            .into_iter()
+            .partition(|line| is_bfd(line));
+        bfd = last;
+        for line in first {
             let is_held = peer(&line).filter(|peer| held.contains(peer) && makes(&line, peer));
             let hold = is_held.map(|peer| format!("neighbor {peer} shutdown"));
             lines.push(line);
@@ -134,6 +147,7 @@ fn router(old: &RouterBlock, new: &RouterBlock, stage: Stage) -> Vec<String> {
         ));
     }
     lines.extend(held.iter().map(|peer| format!("no neighbor {peer} shutdown")));
+    lines.extend(bfd);
     if stage == Stage::Remove {
         let old_lines = removed(&old.lines, &new.lines, Place::Router);
         lines.extend(
