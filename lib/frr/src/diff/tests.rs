@@ -214,6 +214,21 @@ fn a_neighbor_is_not_shut_down(#[case] wanted: &str, #[case] running: &str) {
 
 /// Text of a user, or what an agent that was killed has left behind.
 #[test]
+fn bfd_watches_a_new_neighbor_only_when_its_families_are_active() {
+    let wanted = Config::parse(
+        "router bgp 64500\n neighbor 192.0.2.1 remote-as 64501\n neighbor 192.0.2.1 bfd\n neighbor 192.0.2.1 bfd profile fast\n \
+         address-family ipv4 unicast\n  neighbor 192.0.2.1 activate\n exit-address-family\nexit\n",
+    );
+    for version in VERSIONS {
+        let plan = plan(&Config::default(), &wanted, version);
+        let lines = lines(&plan);
+        let at = |wanted: &str| lines.iter().position(|line| line.trim() == wanted).unwrap();
+        assert!(at("neighbor 192.0.2.1 activate") < at("neighbor 192.0.2.1 bfd"));
+        assert!(at("neighbor 192.0.2.1 bfd") < at("neighbor 192.0.2.1 bfd profile fast"));
+    }
+}
+
+#[test]
 fn a_neighbor_is_shut_down_as_long_as_it_shall_be() {
     let (open, shut) = (
         Config::parse(TWO_FAMILIES),
