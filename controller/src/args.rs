@@ -33,7 +33,7 @@ pub(crate) struct Args {
 /// existing manifests start. Each use is logged.
 #[derive(Clone, Debug, clap::Args)]
 struct Elsewhere {
-    /// Webhooks are served by the operator.
+    /// The controller serves no webhooks.
     #[arg(long, hide = true)]
     webhook_mode: Option<String>,
     #[arg(long, hide = true)]

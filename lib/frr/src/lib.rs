@@ -18,8 +18,7 @@
 //!    protocol of [`vty`], on a connection that was brought into configuration mode by [`vty::OPEN`]. A line fails when
 //!    any daemon answers with another status than success or [`vty::Status::Unknown`], or when all answer with the
 //!    latter. After a failure the way back is the plan from `Config::running` to the last good configuration.
-//! 5. It writes [`config::Config::text`] to `/etc/frr/frr.conf`, so that FRRouting starts with it.
-//! 6. [`json`] reads what FRRouting shows of its sessions.
+//! 5. [`json`] reads what FRRouting shows of its sessions.
 
 pub mod config;
 pub mod daemon;

@@ -318,15 +318,7 @@ impl Drop for Controller {
 /// The controller of this checkout, built once.
 fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build
-            .current_dir(xtask::workspace::root())
-            .args(["build", "-q", "-p", "metallb-controller"]);
-        xtask::command::output(&mut build).unwrap();
-        xtask::workspace::target().join("debug/metallb-controller")
-    })
+    PROGRAM.get_or_init(|| metallb_tests::program::built("metallb-controller"))
 }
 
 /// A kubeconfig with no more rights than the controller's Deployment has.

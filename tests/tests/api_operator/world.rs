@@ -326,15 +326,7 @@ impl Drop for Operator {
 /// The operator of this checkout, built once.
 fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build
-            .current_dir(xtask::workspace::root())
-            .args(["build", "-q", "-p", "metallb-operator"]);
-        xtask::command::output(&mut build).unwrap();
-        xtask::workspace::target().join("debug/metallb-operator")
-    })
+    PROGRAM.get_or_init(|| metallb_tests::program::built("metallb-operator"))
 }
 
 /// A kubeconfig that has exactly the rights which the install manifest gives the operator.
